@@ -1,0 +1,129 @@
+//! What an operator can set. Defaults are the reference server's, whose variable is named behind each field.
+
+/// Settings of the publish service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishSettings {
+    /// Largest number of keys in one request (`MAX_KEYS_ON_PUBLISH`).
+    pub max_keys: u32,
+    /// Largest number of keys with the same start interval (`MAX_SAME_START_INTERVAL_KEYS`).
+    pub max_same_start_keys: u32,
+    /// A key must still have been valid this long ago, in seconds (`MAX_INTERVAL_AGE_ON_PUBLISH`).
+    pub max_key_age_seconds: u64,
+    /// Granularity of upload times, in seconds (`TRUNCATE_WINDOW`).
+    pub truncate_window_seconds: u64,
+    /// Largest distance between onset and a key's day, either way (`MAX_SYMPTOM_ONSET_DAYS`).
+    pub max_onset_days: u32,
+    /// Oldest onset that is believed, in days (`MAX_VALID_SYMPTOM_ONSET_REPORT_DAYS`).
+    pub max_onset_report_days: u32,
+    /// Onset to assume when none is given, in days ago (`DEFAULT_SYMPTOM_ONSET_DAYS_AGO`).
+    pub default_onset_days_ago: u32,
+    /// Store still valid keys without holding them back until they expire (`DEBUG_RELEASE_SAME_DAY_KEYS`). For tests.
+    pub release_same_day_keys: bool,
+    /// Drop existing keys that the revision token does not hold instead of refusing (`ALLOW_PARTIAL_REVISIONS`).
+    pub allow_partial_revisions: bool,
+    /// Region for apps that name none; empty: such an app cannot publish (`DEFAULT_REGION`).
+    pub default_region: String,
+    /// Smallest number of random bytes in a response's padding (`RESPONSE_PADDING_MIN_BYTES`).
+    pub response_padding_min_bytes: u32,
+    /// Padding grows by a random number of bytes below this (`RESPONSE_PADDING_RANGE`).
+    pub response_padding_range: u32,
+    /// A revision token is padded to at least this many entries (`REVISION_TOKEN_MIN_LENGTH`).
+    pub revision_token_min_entries: u32,
+}
+
+impl Default for PublishSettings {
+    fn default() -> Self {
+        Self {
+            max_keys: 30,
+            max_same_start_keys: 3,
+            max_key_age_seconds: 360 * 3600,
+            truncate_window_seconds: 3600,
+            max_onset_days: 14,
+            max_onset_report_days: 28,
+            default_onset_days_ago: 4,
+            release_same_day_keys: false,
+            allow_partial_revisions: false,
+            default_region: String::new(),
+            response_padding_min_bytes: 1024,
+            response_padding_range: 1024,
+            revision_token_min_entries: 28,
+        }
+    }
+}
+
+/// Settings of the verification service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerificationSettings {
+    /// Tolerated difference between our clock and a health authority's, in seconds. The reference tolerates none.
+    pub clock_skew_seconds: u32,
+}
+
+impl Default for VerificationSettings {
+    fn default() -> Self {
+        Self { clock_skew_seconds: 10 }
+    }
+}
+
+/// The order of keys inside an export file. Either is a function of the set of keys alone, so that neither tells who
+/// uploaded which keys together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyOrder {
+    /// By metadata, then by key bytes: about 10% smaller files.
+    Metadata,
+    /// By key bytes, as the reference server does.
+    KeyBytes,
+}
+
+/// Settings of the export service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportSettings {
+    /// Fewer keys than this in a batch are padded (`EXPORT_FILE_MIN_RECORDS`).
+    pub min_records: u32,
+    /// The padding target grows by a random number up to this, inclusive (`EXPORT_FILE_PADDING_RANGE`).
+    pub padding_range: u32,
+    /// A file holds at most this many keys (`EXPORT_FILE_MAX_RECORDS`).
+    pub max_records: u32,
+    /// Upload times are truncated to this many seconds; must equal the publish setting (`TRUNCATE_WINDOW`).
+    pub truncate_window_seconds: u64,
+    /// A window is cut only this long after it closed, in seconds (`MIN_WINDOW_AGE`).
+    pub min_window_age_seconds: u64,
+    /// A batch is leased to a worker for this long, in seconds (`WORKER_TIMEOUT`).
+    pub worker_timeout_seconds: u64,
+    /// Files whose batch ended longer ago leave the index (`CLEANUP_TTL`).
+    pub ttl_seconds: u64,
+    /// Added to both times in file names after a re-generation (`REPROCESS_COUNT`).
+    pub reprocess_count: u32,
+    /// Order of keys inside a file.
+    pub key_order: KeyOrder,
+}
+
+impl Default for ExportSettings {
+    fn default() -> Self {
+        Self {
+            min_records: 1000,
+            padding_range: 100,
+            max_records: 500_000,
+            truncate_window_seconds: 3600,
+            min_window_age_seconds: 2 * 3600,
+            worker_timeout_seconds: 300,
+            ttl_seconds: 336 * 3600,
+            reprocess_count: 0,
+            key_order: KeyOrder::Metadata,
+        }
+    }
+}
+
+/// Settings of the purge service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PurgeSettings {
+    /// Exposures and export files older than this go, in seconds (`CLEANUP_TTL`).
+    pub ttl_seconds: u64,
+    /// Allow a TTL below ten days (`DEBUG_OVERRIDE_CLEANUP_MIN_DURATION`). For tests and demonstrations.
+    pub allow_short_ttl: bool,
+}
+
+impl Default for PurgeSettings {
+    fn default() -> Self {
+        Self { ttl_seconds: 336 * 3600, allow_short_ttl: false }
+    }
+}
