@@ -1,0 +1,34 @@
+use crate::Host;
+use crate::bindings::tocsin::component::verifier as wit;
+use crate::convert::{port_error, report_type_from_wit};
+use tocsin_domain::health_authority::HealthAuthorityId;
+use tocsin_domain::ports::verifier::{Claims, Proof, ProofKey, VerificationError, Verifier};
+
+impl Verifier for Host {
+    fn verify(&self, proof: &Proof<'_>) -> Result<Claims, VerificationError> {
+        let Proof { verification_payload, hmac_key, allowed_health_authorities, keys } = proof;
+        let proof = wit::Proof {
+            verification_payload: (*verification_payload).to_owned(),
+            hmac_key: (*hmac_key).to_owned(),
+            allowed_health_authorities: allowed_health_authorities.iter().map(|id| id.0).collect(),
+            keys: keys
+                .iter()
+                .map(|&ProofKey { key, rolling_start, rolling_period, transmission_risk }| wit::ProofKey {
+                    key: key.to_owned(),
+                    rolling_start,
+                    rolling_period,
+                    transmission_risk,
+                })
+                .collect(),
+        };
+        match wit::verify(&proof) {
+            Ok(wit::Claims { health_authority, report_type, symptom_onset }) => Ok(Claims {
+                health_authority: HealthAuthorityId(health_authority),
+                report_type: report_type_from_wit(report_type),
+                symptom_onset,
+            }),
+            Err(wit::VerificationError::Rejected(text)) => Err(VerificationError::Rejected(text)),
+            Err(wit::VerificationError::Port(error)) => Err(VerificationError::Port(port_error(error))),
+        }
+    }
+}
