@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Export: from stored exposures to the signed files that phones download.
+
+pub mod deflate;
+pub mod zip;
