@@ -15,6 +15,7 @@ pub mod export;
 pub mod exposure;
 pub mod health_authority;
 pub mod interval;
+mod json;
 pub mod ports;
 pub mod problem;
 pub mod protobuf;

@@ -1,0 +1,333 @@
+//! The body of a publish request, read the way the reference server reads it.
+
+mod repair;
+#[cfg(test)]
+mod tests;
+
+use crate::json::{Blame, Flag, Integer, Object, ObjectSeed, Text, UnknownFields, UnusedText};
+use crate::problem::PublishCode;
+use crate::publish::text::shortened;
+use serde::Serialize;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
+use std::borrow::Cow;
+use std::fmt;
+
+/// Largest body in bytes.
+pub const MAX_BODY_BYTES: usize = 64_000;
+
+/// What a `Content-Type` must begin with, to the letter.
+pub const CONTENT_TYPE_PREFIX: &str = "application/json";
+
+/// A publish request as sent: types are checked, values are not. Fields that were not sent have their zero value.
+///
+/// Strings borrow from the body unless they hold escapes.
+#[derive(Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishRequest<'a> {
+    /// The keys, in the order sent.
+    #[serde(rename = "temporaryExposureKeys")]
+    pub keys: Vec<RequestKey<'a>>,
+    /// Name of the authorized app, in any case.
+    #[serde(rename = "healthAuthorityID")]
+    pub health_authority_id: Cow<'a, str>,
+    /// The verification certificate.
+    pub verification_payload: Cow<'a, str>,
+    /// Secret of the HMAC over the keys, base64.
+    pub hmac_key: Cow<'a, str>,
+    /// Interval of symptom onset; 0: not given.
+    pub symptom_onset_interval: i32,
+    /// Whether the person travelled.
+    pub traveler: bool,
+    /// The token from the last response, base64; empty: none.
+    pub revision_token: Cow<'a, str>,
+}
+
+/// A key as sent.
+#[derive(Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestKey<'a> {
+    /// The key, base64.
+    pub key: Cow<'a, str>,
+    /// First interval of validity.
+    #[serde(rename = "rollingStartNumber")]
+    pub rolling_start: i32,
+    /// Intervals of validity.
+    pub rolling_period: i32,
+    /// Transmission risk; 0: not given.
+    pub transmission_risk: i64,
+}
+
+impl fmt::Debug for PublishRequest<'_> {
+    /// Shows neither keys nor credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.health_authority_id;
+        f.debug_struct("PublishRequest")
+            .field("health_authority_id", name)
+            .field("keys", &self.keys.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RequestKey<'_> {
+    /// Does not show the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (start, period) = (self.rolling_start, self.rolling_period);
+        f.debug_struct("RequestKey")
+            .field("rolling_start", &start)
+            .field("rolling_period", &period)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a body cannot be read. The texts go to the client; they name fields and positions and quote no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestError {
+    /// Not declared to be JSON.
+    ContentType,
+    /// More than [`MAX_BODY_BYTES`].
+    TooLarge,
+    /// Nothing but white space.
+    Empty,
+    /// The JSON ends too early.
+    Truncated,
+    /// Not JSON; the number of bytes read up to and including the bad one.
+    Malformed(usize),
+    /// A value of the wrong type or out of range: dotted path of the field (empty: the body itself), bytes read.
+    InvalidValue(String, usize),
+    /// A field that does not exist.
+    UnknownField(String),
+    /// Something follows the object.
+    TrailingData,
+}
+
+impl RequestError {
+    /// How the failure is reported.
+    pub const fn code(&self) -> PublishCode {
+        match self {
+            Self::ContentType => PublishCode::UnsupportedMediaType,
+            Self::TooLarge => PublishCode::TooLarge,
+            Self::Empty
+            | Self::Truncated
+            | Self::Malformed(_)
+            | Self::InvalidValue(..)
+            | Self::UnknownField(_)
+            | Self::TrailingData => PublishCode::BadRequest,
+        }
+    }
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error unmarshalling API call, code: {}: ", self.code().status())?;
+        match self {
+            Self::ContentType => f.write_str("content-type is not application/json"),
+            Self::TooLarge => f.write_str("http: request body too large"),
+            Self::Empty => f.write_str("body must not be empty"),
+            Self::Truncated => f.write_str("malformed json"),
+            Self::Malformed(position) => write!(f, "malformed json at position {position}"),
+            Self::InvalidValue(field, position) => write!(f, "invalid value \"{field}\" at position {position}"),
+            Self::UnknownField(name) => write!(f, "unknown field \"{}\"", shortened(name)),
+            Self::TrailingData => f.write_str("body must contain only one JSON object"),
+        }
+    }
+}
+
+impl std::error::Error for RequestError {}
+
+impl<'a> PublishRequest<'a> {
+    /// Checks the content type and the size, and reads the body.
+    ///
+    /// Divergences from the reference: a body over the limit is refused even if only white space lies beyond it, and a
+    /// stray closing bracket behind the object counts as the trailing data it is.
+    pub fn parse(content_type: Option<&str>, body: &'a [u8]) -> Result<Self, RequestError> {
+        if !content_type.is_some_and(|value| value.as_bytes().starts_with(CONTENT_TYPE_PREFIX.as_bytes())) {
+            return Err(RequestError::ContentType);
+        }
+        if body.len() > MAX_BODY_BYTES {
+            return Err(RequestError::TooLarge);
+        }
+        let parsed = std::str::from_utf8(body).map(Self::from_json);
+        if let Ok(Ok(request)) = parsed {
+            return Ok(request);
+        }
+        // Bad input only: some of it is acceptable to the reference, and then to us.
+        match (repair::repaired(body), parsed) {
+            (None, Ok(result)) => result,
+            (Some(text), _) => PublishRequest::from_json(&text).map(PublishRequest::into_owned),
+            // Invalid UTF-8 is always repaired, so this does not happen.
+            (None, Err(_)) => Err(RequestError::Malformed(0)),
+        }
+    }
+
+    /// The request as the JSON that [`Self::parse`] reads. For clients.
+    pub fn to_json(&self) -> Vec<u8> {
+        // A struct of strings and numbers always serializes.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    fn from_json(text: &'a str) -> Result<Self, RequestError> {
+        let mut request = Self::default();
+        let blame = Blame::default();
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let read = ObjectSeed { into: &mut request, blame: &blame }.deserialize(&mut deserializer);
+        match read {
+            Ok(()) => match deserializer.end() {
+                Ok(()) => Ok(request),
+                Err(_) => Err(RequestError::TrailingData),
+            },
+            Err(error) => Err(classify(&error, blame, text)),
+        }
+    }
+
+    /// The same request, borrowing nothing.
+    pub fn into_owned(self) -> PublishRequest<'static> {
+        let Self {
+            keys,
+            health_authority_id,
+            verification_payload,
+            hmac_key,
+            symptom_onset_interval,
+            traveler,
+            revision_token,
+        } = self;
+        let own = |text: Cow<'a, str>| Cow::Owned(text.into_owned());
+        let own_key = |key: RequestKey<'a>| {
+            let RequestKey { key, rolling_start, rolling_period, transmission_risk } = key;
+            RequestKey { key: own(key), rolling_start, rolling_period, transmission_risk }
+        };
+        PublishRequest {
+            keys: keys.into_iter().map(own_key).collect(),
+            health_authority_id: own(health_authority_id),
+            verification_payload: own(verification_payload),
+            hmac_key: own(hmac_key),
+            symptom_onset_interval,
+            traveler,
+            revision_token: own(revision_token),
+        }
+    }
+}
+
+fn classify(error: &serde_json::Error, blame: Blame, text: &str) -> RequestError {
+    let lines = text.split_inclusive('\n').take(error.line().saturating_sub(1));
+    let position = lines.map(str::len).sum::<usize>() + error.column();
+    match error.classify() {
+        // Reading from memory does no I/O.
+        Category::Io => RequestError::Malformed(position),
+        Category::Eof if text.trim_ascii().is_empty() => RequestError::Empty,
+        Category::Eof => RequestError::Truncated,
+        Category::Syntax => RequestError::Malformed(position),
+        Category::Data => match blame.into_parts() {
+            (_, Some(unknown)) => RequestError::UnknownField(unknown),
+            (path, None) => RequestError::InvalidValue(path, position),
+        },
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum RequestField {
+    Keys,
+    HealthAuthorityId,
+    VerificationPayload,
+    HmacKey,
+    SymptomOnsetInterval,
+    Traveler,
+    RevisionToken,
+    Padding,
+}
+
+impl<'de> Object<'de> for PublishRequest<'de> {
+    type Field = RequestField;
+    const FIELDS: &'static [(&'static str, RequestField)] = &[
+        ("temporaryExposureKeys", RequestField::Keys),
+        ("healthAuthorityID", RequestField::HealthAuthorityId),
+        ("verificationPayload", RequestField::VerificationPayload),
+        ("hmacKey", RequestField::HmacKey),
+        ("symptomOnsetInterval", RequestField::SymptomOnsetInterval),
+        ("traveler", RequestField::Traveler),
+        ("revisionToken", RequestField::RevisionToken),
+        ("padding", RequestField::Padding),
+    ];
+    const UNKNOWN: UnknownFields = UnknownFields::Refuse;
+
+    fn read<A: MapAccess<'de>>(&mut self, field: RequestField, map: &mut A, blame: &Blame) -> Result<(), A::Error> {
+        match field {
+            RequestField::Keys => map.next_value_seed(KeysSeed { into: &mut self.keys, blame }),
+            RequestField::HealthAuthorityId => map.next_value_seed(Text(&mut self.health_authority_id)),
+            RequestField::VerificationPayload => map.next_value_seed(Text(&mut self.verification_payload)),
+            RequestField::HmacKey => map.next_value_seed(Text(&mut self.hmac_key)),
+            RequestField::SymptomOnsetInterval => map.next_value_seed(Integer(&mut self.symptom_onset_interval)),
+            RequestField::Traveler => map.next_value_seed(Flag(&mut self.traveler)),
+            RequestField::RevisionToken => map.next_value_seed(Text(&mut self.revision_token)),
+            RequestField::Padding => map.next_value_seed(UnusedText),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum KeyField {
+    Key,
+    RollingStart,
+    RollingPeriod,
+    TransmissionRisk,
+}
+
+impl<'de> Object<'de> for RequestKey<'de> {
+    type Field = KeyField;
+    const FIELDS: &'static [(&'static str, KeyField)] = &[
+        ("key", KeyField::Key),
+        ("rollingStartNumber", KeyField::RollingStart),
+        ("rollingPeriod", KeyField::RollingPeriod),
+        ("transmissionRisk", KeyField::TransmissionRisk),
+    ];
+    const UNKNOWN: UnknownFields = UnknownFields::Refuse;
+
+    fn read<A: MapAccess<'de>>(&mut self, field: KeyField, map: &mut A, _blame: &Blame) -> Result<(), A::Error> {
+        match field {
+            KeyField::Key => map.next_value_seed(Text(&mut self.key)),
+            KeyField::RollingStart => map.next_value_seed(Integer(&mut self.rolling_start)),
+            KeyField::RollingPeriod => map.next_value_seed(Integer(&mut self.rolling_period)),
+            KeyField::TransmissionRisk => map.next_value_seed(Integer(&mut self.transmission_risk)),
+        }
+    }
+}
+
+/// Reads the list of keys.
+struct KeysSeed<'o, 'de> {
+    into: &'o mut Vec<RequestKey<'de>>,
+    blame: &'o Blame,
+}
+
+impl<'de> DeserializeSeed<'de> for KeysSeed<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for KeysSeed<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    /// `null` is no list, unlike the `null` of a scalar also when the name occurs a second time.
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.into.clear();
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        // The usual request holds two weeks.
+        *self.into = Vec::with_capacity(14);
+        loop {
+            let mut key = RequestKey::default();
+            if seq.next_element_seed(ObjectSeed { into: &mut key, blame: self.blame })?.is_none() {
+                return Ok(());
+            }
+            self.into.push(key);
+        }
+    }
+}
