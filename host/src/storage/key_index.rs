@@ -1,0 +1,276 @@
+//! The index from keys to rows, in memory, without the keys.
+//!
+//! A database index on random 16-byte keys dirties a page per key and is what limits the usual key server. Here a slot
+//! of 8 bytes holds 18 bits of the key's hash and the 46 bits of the row id; twelve further bits of the hash choose the
+//! shard. A match is a *candidate*: whoever asks reads the row and compares the key. At 30 million keys one look-up in
+//! 36 meets a candidate that is another key, which costs a row read and nothing else.
+//!
+//! The index is rebuilt by a scan when the store opens, so its hash can be seeded anew each time. Phones choose the
+//! keys; without a secret seed they could choose keys that all meet in one place.
+
+use super::row_id::RowId;
+use parking_lot::RwLock;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tocsin_domain::tek::TemporaryExposureKey;
+
+const SHARD_BITS: u32 = 12;
+const TAG_BITS: u32 = u64::BITS - RowId::BITS;
+/// Row ids are never zero, so neither is a slot in use.
+const EMPTY: u64 = 0;
+const SMALLEST_SHARD: usize = 16;
+
+/// A key's place in the index. Good for one process run only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyHash(u64);
+
+impl KeyHash {
+    fn shard(self) -> usize {
+        // 12 bits fit any usize.
+        (self.0 & ((1 << SHARD_BITS) - 1)) as usize
+    }
+
+    fn tag(self) -> u64 {
+        self.0 >> (u64::BITS - TAG_BITS)
+    }
+}
+
+/// Maps keys to candidates for their row. Readers and the writer may use it at the same time.
+#[derive(Debug)]
+pub(crate) struct KeyIndex {
+    hasher: RandomState,
+    shards: Box<[RwLock<Shard>]>,
+    used: AtomicU64,
+}
+
+impl KeyIndex {
+    /// An empty index with a random seed.
+    pub(crate) fn new() -> Self {
+        let shards = (0..1 << SHARD_BITS).map(|_| RwLock::new(Shard::default())).collect();
+        Self { hasher: RandomState::new(), shards, used: AtomicU64::new(0) }
+    }
+
+    /// Where `key` is, or would be.
+    pub(crate) fn hash(&self, key: &TemporaryExposureKey) -> KeyHash {
+        KeyHash(self.hasher.hash_one(key.as_bytes()))
+    }
+
+    /// Rows that may hold the key. Allocates nothing when there are none, which is the common case.
+    pub(crate) fn candidates(&self, hash: KeyHash) -> Vec<RowId> {
+        self.shards[hash.shard()].read().candidates(hash.tag())
+    }
+
+    /// Adds a row. The caller made sure that the key is not there.
+    pub(crate) fn insert(&self, hash: KeyHash, id: RowId) {
+        self.shards[hash.shard()].write().insert(hash.tag(), id);
+        self.used.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Removes a row; whether it was there.
+    pub(crate) fn remove(&self, hash: KeyHash, id: RowId) -> bool {
+        let removed = self.shards[hash.shard()].write().remove(hash.tag(), id);
+        if removed {
+            self.used.fetch_sub(1, Ordering::Relaxed);
+        }
+        removed
+    }
+
+    /// Number of rows.
+    pub(crate) fn len(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of all slots.
+    #[cfg(test)]
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.shards.iter().map(|shard| size_of::<RwLock<Shard>>() + shard.read().slots.len() * size_of::<u64>()).sum()
+    }
+}
+
+/// Open addressing with linear probing. A slot's home follows from its own tag, so that growing and deleting need no key.
+#[derive(Debug, Default)]
+struct Shard {
+    slots: Box<[u64]>,
+    used: usize,
+}
+
+impl Shard {
+    fn candidates(&self, tag: u64) -> Vec<RowId> {
+        let mut found = Vec::new();
+        if self.slots.is_empty() {
+            return found;
+        }
+        let mut at = self.home(tag);
+        while self.slots[at] != EMPTY {
+            if self.slots[at] >> RowId::BITS == tag {
+                found.extend(RowId::from_low_bits(self.slots[at]));
+            }
+            at = self.next(at);
+        }
+        found
+    }
+
+    fn insert(&mut self, tag: u64, id: RowId) {
+        // Load 0.85 at most: beyond it the searches for keys that are not there, nearly all, get long.
+        if (self.used + 1) * 20 > self.slots.len() * 17 {
+            // Small steps cost more moves and keep the average load at 0.79.
+            self.resize((self.slots.len() * 23 / 20 + 1).max(SMALLEST_SHARD));
+        }
+        self.place((tag << RowId::BITS) | id.get());
+        self.used += 1;
+    }
+
+    fn remove(&mut self, tag: u64, id: RowId) -> bool {
+        let wanted = (tag << RowId::BITS) | id.get();
+        if self.slots.is_empty() {
+            return false;
+        }
+        let mut hole = self.home(tag);
+        while self.slots[hole] != wanted {
+            if self.slots[hole] == EMPTY {
+                return false;
+            }
+            hole = self.next(hole);
+        }
+        let mut at = self.next(hole);
+        while self.slots[at] != EMPTY {
+            let home = self.home(self.slots[at] >> RowId::BITS);
+            // Whoever was pushed past the hole moves into it; whoever is at or after home behind the hole stays.
+            if self.distance(home, at) >= self.distance(hole, at) {
+                self.slots[hole] = self.slots[at];
+                hole = at;
+            }
+            at = self.next(at);
+        }
+        self.slots[hole] = EMPTY;
+        self.used -= 1;
+        if self.slots.len() > SMALLEST_SHARD && self.used * 2 < self.slots.len() {
+            self.resize((self.used * 4 / 3 + 1).max(SMALLEST_SHARD));
+        }
+        true
+    }
+
+    fn resize(&mut self, capacity: usize) {
+        let old = std::mem::replace(&mut self.slots, vec![EMPTY; capacity].into_boxed_slice());
+        for slot in old {
+            if slot != EMPTY {
+                self.place(slot);
+            }
+        }
+    }
+
+    fn place(&mut self, slot: u64) {
+        let mut at = self.home(slot >> RowId::BITS);
+        while self.slots[at] != EMPTY {
+            at = self.next(at);
+        }
+        self.slots[at] = slot;
+    }
+
+    /// Spreads the tags evenly over any number of slots.
+    fn home(&self, tag: u64) -> usize {
+        // The product stays below 2^64 (a shard has fewer than 2^46 slots), the quotient below the number of slots.
+        ((tag * self.slots.len() as u64) >> TAG_BITS) as usize
+    }
+
+    fn next(&self, at: usize) -> usize {
+        if at + 1 == self.slots.len() { 0 } else { at + 1 }
+    }
+
+    fn distance(&self, from: usize, to: usize) -> usize {
+        if to >= from { to - from } else { to + self.slots.len() - from }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    /// Reproducible numbers.
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) ^ (self.0 << 20)
+        }
+    }
+
+    fn id(number: u64) -> RowId {
+        RowId::from_low_bits(number + 1).expect("small")
+    }
+
+    fn key(number: u64) -> TemporaryExposureKey {
+        TemporaryExposureKey::from_words(number, !number)
+    }
+
+    #[test]
+    fn every_key_is_found_and_no_removed_one_is() {
+        let index = KeyIndex::new();
+        for number in 0..100_000 {
+            index.insert(index.hash(&key(number)), id(number));
+        }
+        for number in (0..100_000).step_by(3) {
+            assert!(index.remove(index.hash(&key(number)), id(number)));
+            assert!(!index.remove(index.hash(&key(number)), id(number)));
+        }
+        for number in 0..100_000 {
+            let found = index.candidates(index.hash(&key(number))).contains(&id(number));
+            assert_eq!(found, number % 3 != 0, "key {number}");
+        }
+        assert_eq!(index.len(), 100_000 - 33_334);
+    }
+
+    /// One shard, few tags, many removals: clusters that wrap around the end and holes in the middle of them.
+    #[test]
+    fn shard_agrees_with_a_map_under_random_inserts_and_removals() {
+        for seed in 0..200 {
+            let mut numbers = Numbers(seed);
+            let mut shard = Shard::default();
+            let mut model: HashMap<u64, u64> = HashMap::new();
+            let tags = [1 << TAG_BITS, 40, 3][usize::try_from(seed % 3).expect("small")];
+            for step in 0..600 {
+                let tag = if seed % 2 == 0 { numbers.next() % tags } else { (1 << TAG_BITS) - 1 - numbers.next() % tags };
+                let tag = tag % (1 << TAG_BITS);
+                if numbers.next() % 5 < 3 {
+                    shard.insert(tag, id(step));
+                    model.insert(step, tag);
+                } else if let Some((&step, &tag)) = model.iter().nth(usize::try_from(numbers.next() % 7).expect("small")) {
+                    assert!(shard.remove(tag, id(step)));
+                    model.remove(&step);
+                }
+                assert_eq!(shard.used, model.len());
+            }
+            for (&step, &tag) in &model {
+                assert!(shard.candidates(tag).contains(&id(step)), "seed {seed}");
+            }
+            assert_eq!(shard.slots.iter().filter(|slot| **slot != EMPTY).count(), model.len());
+        }
+    }
+
+    #[test]
+    fn index_takes_eleven_bytes_a_key_at_most_and_gives_memory_back() {
+        let index = KeyIndex::new();
+        for number in 0..1_000_000 {
+            index.insert(index.hash(&key(number)), id(number));
+        }
+        let full = index.memory_bytes();
+        assert!(full <= 11_000_000, "{full} bytes for a million keys");
+        for number in 0..900_000 {
+            index.remove(index.hash(&key(number)), id(number));
+        }
+        assert!(index.memory_bytes() < full / 5, "{} bytes for a tenth", index.memory_bytes());
+    }
+
+    #[test]
+    fn keys_spread_evenly_over_shards() {
+        let index = KeyIndex::new();
+        for number in 0..400_000 {
+            index.insert(index.hash(&key(number)), id(number));
+        }
+        let largest = index.shards.iter().map(|shard| shard.read().used).max().expect("shards");
+        assert!(largest < 200, "{largest} keys in a shard, 98 on average");
+    }
+}

@@ -1,0 +1,15 @@
+//! Where exposures, export batches and the operator's settings are kept.
+//!
+//! A store implements the storage ports of `tocsin-domain` and [`Administration`]. The embedded one, [`SqliteStore`], is
+//! the default: one file, one process, no index on the random keys. `conformance` says what every store must do; a new
+//! store starts by passing it.
+
+pub mod administration;
+#[cfg(test)]
+mod conformance;
+mod key_index;
+mod row_id;
+mod sqlite;
+
+pub use administration::{AdminError, Administration};
+pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
