@@ -1,0 +1,42 @@
+//! `cargo xtask lint`.
+
+use crate::components::{self, PROFILE};
+use crate::failure::Failure;
+use crate::steps::Steps;
+use crate::wasm_target::{self, TARGET, WasmRustc};
+use crate::workspace::Workspace;
+
+pub(crate) const HELP: &str = "\
+Example:
+  cargo xtask lint";
+
+const NO_RUSTFMT: &str = "`cargo fmt --all` repairs the layout; if rustfmt is missing: rustup component add rustfmt";
+const NO_CLIPPY: &str = "see clippy's messages above; if clippy is missing: rustup component add clippy";
+
+pub(crate) fn run(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
+    steps.run("checking the layout", NO_RUSTFMT, workspace.cargo().args(["fmt", "--all", "--check"]))?;
+    // Release, as the tests are: the slow C code and the macros are then built once for both.
+    let native = ["clippy", "--workspace", "--all-targets", "--release", "--", "--deny", "warnings"];
+    steps.run("clippy, native", NO_CLIPPY, workspace.cargo().args(native))?;
+    wasm(workspace, steps)
+}
+
+/// What `#[cfg(target_family = "wasm")]` hides from the native run.
+fn wasm(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
+    let rustc = wasm_target::ensure(workspace, steps)?;
+    let mut cargo = components::cargo(workspace, &rustc);
+    // Clippy is a compiler of its own and cannot read the standard library of the fallback, which another version
+    // built.
+    let fallback = matches!(rustc, WasmRustc::Fallback(_));
+    if fallback {
+        eprintln!("xtask: rustup has no {TARGET}: the WebAssembly code is only compiled, not run through clippy");
+    }
+    cargo.args([if fallback { "check" } else { "clippy" }, "--profile", PROFILE, "--target", TARGET, "--lib"]);
+    for name in ["domain", "guest"].iter().chain(&components::NAMES) {
+        cargo.arg("--package").arg(components::package(name));
+    }
+    if !fallback {
+        cargo.args(["--", "--deny", "warnings"]);
+    }
+    steps.run("clippy, WebAssembly", NO_CLIPPY, &mut cargo)
+}

@@ -1,0 +1,171 @@
+//! `cargo xtask test`.
+
+use crate::commands::build;
+use crate::components::FOLDER_VARIABLE;
+use crate::failure::Failure;
+use crate::steps::Steps;
+use crate::tools;
+use crate::workspace::Workspace;
+use std::process::Command;
+
+pub(crate) const HELP: &str = "\
+Arguments are those of `cargo test`: a part of a test's name, `-p PACKAGE`, and after `--` those of the test programs.
+
+Examples:
+  cargo xtask test
+  cargo xtask test revision_token
+  cargo xtask test -p tocsin-domain -- --nocapture
+  cargo xtask test --crash --rounds 200";
+
+/// Rounds of the crash test; the test has its own, smaller default.
+const ROUNDS_VARIABLE: &str = "TOCSIN_CRASH_ROUNDS";
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only the crash test, with many rounds: the server is killed under load, and nothing it acknowledged may be lost
+    #[arg(long)]
+    crash: bool,
+    /// Rounds of the crash test
+    #[arg(long, default_value_t = 50, requires = "crash")]
+    rounds: u32,
+    /// Arguments for `cargo test`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    rest: Vec<String>,
+}
+
+pub(crate) fn run(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
+    build::everything(workspace, steps)?;
+    if args.crash {
+        return crash(args, workspace, steps);
+    }
+    let missing = steps.time("looking for unzip, openssl and protoc", ensure_external_tools);
+
+    let mut cargo = cargo_test(workspace);
+    // `--workspace` beats `--package`: whoever names packages wants only those.
+    if !names_packages(&args.rest) {
+        cargo.arg("--workspace");
+    }
+    cargo.arg("--no-fail-fast").args(&args.rest);
+    let mut totals = Totals::default();
+    let result = steps.run_and_watch("testing", "see the failures above", &mut cargo, |piece| totals.watch(piece));
+    println!("{totals}");
+    for missing in missing {
+        println!("skipped: tests that need {missing}");
+    }
+    result
+}
+
+fn crash(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
+    let mut cargo = cargo_test(workspace);
+    cargo.args(["--package", "tocsin-tests", "--test", "crash"]).args(&args.rest);
+    if !args.rest.iter().any(|argument| argument == "--") {
+        cargo.arg("--");
+    }
+    // Not captured, one at a time: the rounds are seen as they pass.
+    cargo.args(["--nocapture", "--test-threads", "1"]).env(ROUNDS_VARIABLE, args.rounds.to_string());
+    let name = format!("crash test, {} rounds", args.rounds);
+    steps.run(&name, "see the failure above: it says what was lost and where the data is", &mut cargo)
+}
+
+/// Release, because a server without optimisation is too slow for the tests of the whole.
+fn cargo_test(workspace: &Workspace) -> Command {
+    let mut cargo = workspace.cargo();
+    cargo
+        .args(["test", "--release"])
+        .env(FOLDER_VARIABLE, workspace.components())
+        .env("TOCSIN_BIN", workspace.release_binary("tocsin"));
+    cargo
+}
+
+fn names_packages(arguments: &[String]) -> bool {
+    arguments
+        .iter()
+        .take_while(|argument| *argument != "--")
+        .any(|argument| argument.starts_with("-p") || argument.starts_with("--package"))
+}
+
+/// Export files are also checked with programs that are not ours. Installs those that are missing; returns those that
+/// could not be had, with the reason.
+fn ensure_external_tools() -> Vec<String> {
+    const TOOLS: [(&str, &str); 3] = [("unzip", "unzip"), ("openssl", "openssl"), ("protoc", "protobuf-compiler")];
+    let missing = || TOOLS.into_iter().filter(|(program, _)| tools::find(program).is_none());
+    let packages: Vec<&str> = missing().map(|(_, package)| package).collect();
+    if packages.is_empty() {
+        return Vec::new();
+    }
+    let reason = tools::apt_install(&packages).err().unwrap_or_default();
+    missing().map(|(program, package)| format!("{program} (package {package}): {reason}")).collect()
+}
+
+/// Sums cargo test's `test result:` lines, of which there is one for each test program.
+#[derive(Debug, Default, PartialEq)]
+struct Totals {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+    line: Vec<u8>,
+}
+
+impl Totals {
+    fn watch(&mut self, piece: &[u8]) {
+        for byte in piece {
+            if *byte == b'\n' {
+                let line = std::mem::take(&mut self.line);
+                self.add(&String::from_utf8_lossy(&line));
+            } else {
+                self.line.push(*byte);
+            }
+        }
+    }
+
+    /// `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s`
+    fn add(&mut self, line: &str) {
+        let Some(result) = line.strip_prefix("test result: ") else { return };
+        let words: Vec<&str> = result.split([' ', ';']).collect();
+        for pair in words.windows(2) {
+            let [number, what] = pair else { continue };
+            let Ok(number) = number.parse::<u64>() else { continue };
+            match *what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Totals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "all test programs: {} passed, {} failed, {} ignored", self.passed, self.failed, self.ignored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_all_test_programs_are_summed() {
+        let mut totals = Totals::default();
+        let output = "running 12 tests\ntest result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; \
+                      finished in 0.01s\n\ntest result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured\n";
+        // In pieces, as a pipe delivers it.
+        for piece in output.as_bytes().chunks(7) {
+            totals.watch(piece);
+        }
+        assert_eq!(totals, Totals { passed: 15, failed: 2, ignored: 1, line: Vec::new() });
+    }
+
+    #[test]
+    fn packages_are_named_only_before_the_arguments_of_the_test_programs() {
+        let check = |arguments: &[&str], expect| {
+            let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+            assert_eq!(names_packages(&arguments), expect, "{arguments:?}");
+        };
+        check(&["revision_token"], false);
+        check(&["-p", "tocsin-domain"], true);
+        check(&["--package=tocsin-domain"], true);
+        check(&["--", "--package"], false);
+    }
+}

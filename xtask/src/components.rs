@@ -1,0 +1,72 @@
+//! The components: which, from which packages, and where they go.
+
+use crate::failure::Failure;
+use crate::steps::Steps;
+use crate::wasm_target::{self, TARGET, WasmRustc};
+use crate::workspace::Workspace;
+use std::path::Path;
+use std::process::Command;
+
+/// Names of the components. The package of `publish` is `tocsin-publish`, its file `publish.wasm`.
+pub(crate) const NAMES: [&str; 4] = ["publish", "verification", "export", "purge"];
+
+/// Cargo profile of the components: `[profile.component]` in the workspace's manifest.
+pub(crate) const PROFILE: &str = "component";
+
+/// Tells programs and builds where the components are; a folder.
+pub(crate) const FOLDER_VARIABLE: &str = "TOCSIN_COMPONENTS_DIR";
+
+/// Builds all components into `target/components`.
+pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
+    let rustc = wasm_target::ensure(workspace, steps)?;
+    let mut cargo = cargo(workspace, &rustc);
+    cargo.args(["build", "--profile", PROFILE, "--target", TARGET]);
+    for name in NAMES {
+        cargo.arg("--package").arg(package(name));
+    }
+    steps.run("building components", "see the compiler's message above", &mut cargo)?;
+    collect(workspace)
+}
+
+/// The package of a component.
+pub(crate) fn package(name: &str) -> String {
+    format!("tocsin-{name}")
+}
+
+/// Cargo for WebAssembly builds. A fallback compiler is for these alone.
+pub(crate) fn cargo(workspace: &Workspace, rustc: &WasmRustc) -> Command {
+    let mut cargo = workspace.cargo();
+    cargo.env("CARGO_TARGET_DIR", workspace.wasm_target());
+    if let WasmRustc::Fallback(path) = rustc {
+        cargo.env("RUSTC", path);
+    }
+    cargo
+}
+
+/// Copies what cargo built to the names the host knows, and prints sizes.
+fn collect(workspace: &Workspace) -> Result<(), Failure> {
+    let folder = workspace.components();
+    std::fs::create_dir_all(&folder).map_err(|error| cannot_write(workspace, &folder, &error))?;
+    for name in NAMES {
+        let built = workspace.wasm_target().join(TARGET).join(PROFILE).join(format!("tocsin_{name}.wasm"));
+        let content = std::fs::read(&built).map_err(|error| {
+            Failure::new(
+                format!("no {name} component at {}: {error}", workspace.display(&built)),
+                format!("make sure that {} is a cdylib", package(name)),
+            )
+        })?;
+        let file = folder.join(format!("{name}.wasm"));
+        let changed = std::fs::read(&file).ok().as_ref() != Some(&content);
+        // An unchanged file keeps its time, so that a build that embeds it has nothing to do.
+        if changed {
+            std::fs::write(&file, &content).map_err(|error| cannot_write(workspace, &file, &error))?;
+        }
+        let unchanged = if changed { "" } else { "  (unchanged)" };
+        eprintln!("{:>9} bytes  {}{unchanged}", content.len(), workspace.display(&file));
+    }
+    Ok(())
+}
+
+fn cannot_write(workspace: &Workspace, path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(format!("cannot write {}: {error}", workspace.display(path)), "check rights and free space")
+}
