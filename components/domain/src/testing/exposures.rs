@@ -1,0 +1,166 @@
+//! A store of exposures in memory.
+
+use super::faults::Faults;
+use crate::exposure::{NewExposure, Revision, StoredExposure};
+use crate::health_authority::HealthAuthorityId;
+use crate::interval::Timestamp;
+use crate::ports::PortError;
+use crate::ports::exposures::{Exposures, Found, Submission};
+use crate::tek::TemporaryExposureKey;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A row of [`FakeExposures`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FakeRow {
+    /// Row id.
+    pub id: u64,
+    /// Number of changes.
+    pub version: u32,
+    /// As it was inserted.
+    pub exposure: NewExposure,
+    /// Name of the authorized app.
+    pub app: String,
+    /// Regions.
+    pub regions: Vec<String>,
+    /// Whether the person travelled.
+    pub traveler: bool,
+    /// Who vouched, last.
+    pub health_authority: Option<HealthAuthorityId>,
+    /// Its revision, if it was revised.
+    pub revision: Option<Revision>,
+    /// Whether it was uploaded here.
+    pub local_provenance: bool,
+}
+
+/// What others do while the code under test is not looking.
+#[derive(Clone, Debug)]
+pub enum Rival {
+    /// Another publish is stored.
+    Store(Submission),
+    /// Exports are cut up to this time.
+    ExportUpTo(Timestamp),
+}
+
+/// Stores exposures with the rules of the port: all or nothing, conflicts on anything that changed.
+#[derive(Debug, Default)]
+pub struct FakeExposures {
+    state: Mutex<State>,
+    /// Which calls fail; `find` and `insert_and_revise` are counted together.
+    pub faults: Faults,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rows: BTreeMap<TemporaryExposureKey, FakeRow>,
+    next_id: u64,
+    open_from: Timestamp,
+    rivals: VecDeque<Rival>,
+}
+
+impl FakeExposures {
+    /// All rows, in the order of keys.
+    pub fn rows(&self) -> Vec<FakeRow> {
+        self.state().rows.values().cloned().collect()
+    }
+
+    /// The row of a key.
+    pub fn row(&self, key: TemporaryExposureKey) -> Option<FakeRow> {
+        self.state().rows.get(&key).cloned()
+    }
+
+    /// Changes or adds a row by hand.
+    pub fn put_row(&self, row: FakeRow) {
+        let mut state = self.state();
+        state.next_id = state.next_id.max(row.id + 1);
+        state.rows.insert(row.exposure.key, row);
+    }
+
+    /// Exports have been cut up to `time`.
+    pub fn set_open_from(&self, time: Timestamp) {
+        self.state().open_from = time;
+    }
+
+    /// Lets `rival` happen right after the next `find` that has no other rival before it.
+    pub fn after_next_find(&self, rival: Rival) {
+        self.state().rivals.push_back(rival);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Exposures for FakeExposures {
+    fn find(&self, keys: &[TemporaryExposureKey]) -> Result<Found, PortError> {
+        self.faults.check()?;
+        let mut state = self.state();
+        let existing = keys.iter().filter_map(|key| state.rows.get(key)).map(FakeRow::stored).collect();
+        let found = Found { existing, open_from: state.open_from };
+        match state.rivals.pop_front() {
+            None => {}
+            Some(Rival::Store(submission)) => state.apply(&submission)?,
+            Some(Rival::ExportUpTo(time)) => state.open_from = time,
+        }
+        Ok(found)
+    }
+
+    fn insert_and_revise(&self, submission: &Submission) -> Result<(), PortError> {
+        self.faults.check()?;
+        self.state().apply(submission)
+    }
+}
+
+impl FakeRow {
+    fn stored(&self) -> StoredExposure {
+        StoredExposure {
+            id: self.id,
+            version: self.version,
+            key: self.exposure.key,
+            rolling_start: self.exposure.rolling_start,
+            rolling_period: self.exposure.rolling_period,
+            report_type: self.exposure.report_type,
+            revised_report_type: self.revision.map(|revision| revision.report_type),
+            local_provenance: self.local_provenance,
+        }
+    }
+}
+
+impl State {
+    fn apply(&mut self, submission: &Submission) -> Result<(), PortError> {
+        let Submission { app, regions, traveler, health_authority, inserts, revisions } = submission;
+        // On a copy, so that a failure half-way leaves no trace.
+        let (mut rows, mut next_id) = (self.rows.clone(), self.next_id);
+        for exposure in inserts {
+            if exposure.created_at < self.open_from {
+                return Err(PortError::Conflict);
+            }
+            let row = FakeRow {
+                id: next_id,
+                version: 0,
+                exposure: *exposure,
+                app: app.clone(),
+                regions: regions.clone(),
+                traveler: *traveler,
+                health_authority: *health_authority,
+                revision: None,
+                local_provenance: true,
+            };
+            next_id += 1;
+            if rows.insert(exposure.key, row).is_some() {
+                return Err(PortError::Conflict);
+            }
+        }
+        for change in revisions {
+            let row = rows.get_mut(&change.key).filter(|row| row.id == change.id).ok_or(PortError::Conflict)?;
+            if row.version != change.expected_version || change.revision.revised_at < self.open_from {
+                return Err(PortError::Conflict);
+            }
+            row.version += 1;
+            row.revision = Some(change.revision);
+            row.health_authority = *health_authority;
+        }
+        (self.rows, self.next_id) = (rows, next_id);
+        Ok(())
+    }
+}
