@@ -55,9 +55,9 @@ pub struct BatchReport {
     pub window: Window,
     /// Names of its files.
     pub files: Vec<String>,
-    /// New keys in them, padding included.
+    /// New keys in them, padding and left-out rows included.
     pub new_keys: u64,
-    /// Revised keys in them.
+    /// Revised keys in them, left-out rows included.
     pub revised_keys: u64,
     /// Padding keys made by this call.
     pub padding_keys: u64,
@@ -76,12 +76,22 @@ pub fn do_work(
     settings: &ExportSettings,
     now: Timestamp,
 ) -> Result<WorkReport, ExportError> {
+    do_work_in_parts(ports, random, settings, now, PART_ROWS)
+}
+
+fn do_work_in_parts(
+    ports: &impl ExportPorts,
+    random: &impl Random,
+    settings: &ExportSettings,
+    now: Timestamp,
+    part_rows: u64,
+) -> Result<WorkReport, ExportError> {
     let (batch, lease) = match claim(ports, settings, now)? {
         Claim::Batch(batch, lease) => (batch, lease),
         Claim::Nothing => return Ok(WorkReport::NoBatch),
         Claim::Busy => return Ok(WorkReport::Busy),
     };
-    let result = BatchExport { ports, random, settings, now, batch: &batch }.run();
+    let result = BatchExport { ports, random, settings, now, part_rows, batch: &batch }.run();
     // A lease that cannot be given back expires.
     ports.release(lease).ok();
     match result {
@@ -94,7 +104,7 @@ pub fn do_work(
 enum Claim {
     Nothing,
     Busy,
-    Batch(LeasedBatch, LeaseToken),
+    Batch(Box<LeasedBatch>, LeaseToken),
 }
 
 /// Leases a batch together with its regions and its index. Batches whose regions are busy are given back at once.
@@ -108,7 +118,7 @@ fn claim(ports: &impl ExportPorts, settings: &ExportSettings, now: Timestamp) ->
         let mut names = selection::region_leases(&batch.config);
         names.push(index::lease_name(batch.config.id));
         match ports.acquire(&names, now, until) {
-            Ok(Some(lease)) => break Claim::Batch(batch, lease),
+            Ok(Some(lease)) => break Claim::Batch(Box::new(batch), lease),
             Ok(None) => busy.push(batch.lease),
             Err(error) => {
                 ports.release_batch(batch.lease).ok();
@@ -131,6 +141,7 @@ struct BatchExport<'a, P, R> {
     random: &'a R,
     settings: &'a ExportSettings,
     now: Timestamp,
+    part_rows: u64,
     batch: &'a LeasedBatch,
 }
 
@@ -175,7 +186,7 @@ impl<P: ExportPorts, R: Random> BatchExport<'_, P, R> {
     fn pad(&self, selection: &Selection, size: SelectionSize) -> Result<u64, BatchFailure> {
         let Some(need) = padding::need(size, self.max_records(), self.settings, self.random) else { return Ok(0) };
         let mut rows = Vec::new();
-        for range in selection::key_ranges(size.primary, PART_ROWS) {
+        for range in selection::key_ranges(size.primary, self.part_rows) {
             selection::read_all(self.ports, selection, Pass::Primary, range, |row| rows.push(row))?;
         }
         let padding = padding::make(need, rows, self.random);
@@ -229,7 +240,7 @@ impl<P: ExportPorts, R: Random> BatchExport<'_, P, R> {
         mut write: impl FnMut(&mut [Record]) -> Result<usize, BatchFailure>,
     ) -> Result<u64, BatchFailure> {
         let (mut rows, mut bad) = (0, 0);
-        for range in selection::key_ranges(expected, PART_ROWS) {
+        for range in selection::key_ranges(expected, self.part_rows) {
             let sorted = pending.len();
             let read = selection::read_all(self.ports, selection, pass, range, |row| pending.push(Record::new(&row)))?;
             rows += read.rows;

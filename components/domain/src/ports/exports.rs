@@ -174,8 +174,9 @@ pub trait Exports {
         limit: u32,
     ) -> Result<Page, PortError>;
 
-    /// Stores padding keys for a leased batch, all or none; each copies everything but the key from its source. A batch
-    /// takes padding once: a repeated call changes nothing. [`PortError::Conflict`] when the lease is lost.
+    /// Stores padding keys for a leased batch, all or none; each copies everything but the key from its source, except
+    /// for a revision and the health authority, which it does not have. A batch takes padding once: a repeated call
+    /// changes nothing. [`PortError::Conflict`] when the lease is lost.
     fn store_padding(&self, lease: BatchLease, padding: &[PaddingKey]) -> Result<(), PortError>;
 
     /// The signature infos of those ids that exist, by descending id.

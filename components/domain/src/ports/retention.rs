@@ -41,7 +41,8 @@ pub trait Retention {
     fn purge_exposures(&self, created_before: Timestamp) -> Result<PurgeSlice, PortError>;
 
     /// Export files whose batch ended before `ended_before` are expired: they are in [`Self::live_files`] no more. Returns
-    /// the indexes that may still list them.
+    /// the indexes that may still list an expired file: those of all configs, active or not, that have expired files not
+    /// forgotten yet, whichever call expired them.
     fn expire_files(&self, ended_before: Timestamp) -> Result<Vec<StaleIndex>, PortError>;
 
     /// Names of a config's export files whose batch ended at `ended_since` or later, in no particular order.

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// When calls fail, always with [`PortError::Unavailable`]. Calls are numbered from 1, from [`FakeExportHost::set_fault`]
+/// What goes wrong when. Failing calls answer [`PortError::Unavailable`]. Calls are numbered from 1, from [`FakeExportHost::set_fault`]
 /// on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Fault {
@@ -30,6 +30,8 @@ pub enum Fault {
     CrashBefore(u64),
     /// The caller dies after this call: it does its work, but no answer comes, and all later ones do nothing.
     CrashAfter(u64),
+    /// Before this call, another worker takes over all leased batches.
+    LeaseLostBefore(u64),
 }
 
 /// A stored exposure.
@@ -65,6 +67,7 @@ struct State {
     fault: Fault,
     violations: Vec<String>,
     undeletable: BTreeSet<String>,
+    corrupted: Option<ReportType>,
 }
 
 #[derive(Debug)]
@@ -157,6 +160,11 @@ impl FakeExportHost {
         }
     }
 
+    /// Hands out rows of that report type with an impossible rolling period.
+    pub fn corrupt_rows_of(&self, report_type: ReportType) {
+        self.state().corrupted = Some(report_type);
+    }
+
     /// All files of a bucket by name.
     pub fn blobs(&self, bucket: &str) -> BTreeMap<String, Vec<u8>> {
         let state = self.state();
@@ -202,7 +210,18 @@ impl FakeExportHost {
                 act(&mut state).ok();
                 Err(PortError::Unavailable)
             }
-            Fault::Never | Fault::OnlyCall(_) | Fault::CrashBefore(_) | Fault::CrashAfter(_) => act(&mut state),
+            Fault::LeaseLostBefore(at) if call == at => {
+                let token = state.token();
+                for (held, _) in state.batches.iter_mut().filter_map(|batch| batch.lease.as_mut()) {
+                    *held = token;
+                }
+                act(&mut state)
+            }
+            Fault::Never
+            | Fault::OnlyCall(_)
+            | Fault::CrashBefore(_)
+            | Fault::CrashAfter(_)
+            | Fault::LeaseLostBefore(_) => act(&mut state),
         }
     }
 }
@@ -349,6 +368,10 @@ impl Exports for FakeExportHost {
                     break;
                 }
                 row.pack_into(&mut page.rows);
+                if row.report_type.is_some() && row.report_type == state.corrupted {
+                    let period = page.rows.len() - 4;
+                    page.rows[period] = 255;
+                }
                 page.next = Some(row.id);
             }
             // Like a real store, it does not look ahead: a full page may be the last.
