@@ -81,7 +81,7 @@ fn can_build(rustc: impl AsRef<Path>, workspace: &Workspace) -> bool {
         return false;
     }
     // The process id keeps two xtasks apart.
-    let folder = workspace.target.join("xtask").join(format!("probe-{}", std::process::id()));
+    let folder = workspace.wasm_target().join(format!("probe-{}", std::process::id()));
     let built = build_probe(rustc, &folder);
     // A left-over folder does no harm.
     let _ = std::fs::remove_dir_all(&folder);
