@@ -31,6 +31,20 @@ pub(crate) struct Args {
     /// Arguments for `cargo test`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     rest: Vec<String>,
+    /// Arguments for the test programs, such as --nocapture
+    #[arg(last = true, value_name = "TEST ARGS")]
+    programs: Vec<String>,
+}
+
+impl Args {
+    /// What goes to cargo and what to the test programs. The `--` between them stays in `rest` when something precedes
+    /// it.
+    fn split(&self) -> (&[String], &[String]) {
+        match self.rest.iter().position(|argument| argument == "--") {
+            Some(at) => (&self.rest[..at], &self.rest[at + 1..]),
+            None => (&self.rest, &self.programs),
+        }
+    }
 }
 
 pub(crate) fn run(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
@@ -40,12 +54,13 @@ pub(crate) fn run(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Resu
     }
     let missing = steps.time("looking for unzip, openssl and protoc", ensure_external_tools);
 
+    let (for_cargo, for_programs) = args.split();
     let mut cargo = cargo_test(workspace);
     // `--workspace` beats `--package`: whoever names packages wants only those.
-    if !names_packages(&args.rest) {
+    if !names_packages(for_cargo) {
         cargo.arg("--workspace");
     }
-    cargo.arg("--no-fail-fast").args(&args.rest);
+    cargo.arg("--no-fail-fast").args(for_cargo).arg("--").args(for_programs);
     let mut totals = Totals::default();
     let result = steps.run_and_watch("testing", "see the failures above", &mut cargo, |piece| totals.watch(piece));
     println!("{totals}");
@@ -57,12 +72,13 @@ pub(crate) fn run(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Resu
 
 fn crash(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
     let mut cargo = cargo_test(workspace);
-    cargo.args(["--package", "tocsin-tests", "--test", "crash"]).args(&args.rest);
-    if !args.rest.iter().any(|argument| argument == "--") {
-        cargo.arg("--");
-    }
+    let (for_cargo, for_programs) = args.split();
+    cargo.args(["--package", "tocsin-tests", "--test", "crash"]).args(for_cargo);
     // Not captured, one at a time: the rounds are seen as they pass.
-    cargo.args(["--nocapture", "--test-threads", "1"]).env(ROUNDS_VARIABLE, args.rounds.to_string());
+    cargo
+        .args(["--", "--nocapture", "--test-threads", "1"])
+        .args(for_programs)
+        .env(ROUNDS_VARIABLE, args.rounds.to_string());
     let name = format!("crash test, {} rounds", args.rounds);
     steps.run(&name, "see the failure above: it says what was lost and where the data is", &mut cargo)
 }
@@ -78,10 +94,7 @@ fn cargo_test(workspace: &Workspace) -> Command {
 }
 
 fn names_packages(arguments: &[String]) -> bool {
-    arguments
-        .iter()
-        .take_while(|argument| *argument != "--")
-        .any(|argument| argument.starts_with("-p") || argument.starts_with("--package"))
+    arguments.iter().any(|argument| argument.starts_with("-p") || argument.starts_with("--package"))
 }
 
 /// Export files are also checked with programs that are not ours. Installs those that are missing; returns those that
@@ -158,14 +171,32 @@ mod tests {
     }
 
     #[test]
-    fn packages_are_named_only_before_the_arguments_of_the_test_programs() {
-        let check = |arguments: &[&str], expect| {
-            let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-            assert_eq!(names_packages(&arguments), expect, "{arguments:?}");
+    fn arguments_are_split_where_cargo_test_splits_them() {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            args: Args,
+        }
+        let check = |line: &str, cargo: &[&str], programs: &[&str]| {
+            let cli: Cli = clap::Parser::try_parse_from(format!("test {line}").split_whitespace()).unwrap();
+            assert_eq!(cli.args.split(), (to_strings(cargo).as_slice(), to_strings(programs).as_slice()), "{line}");
         };
+        check("", &[], &[]);
+        check("revision_token", &["revision_token"], &[]);
+        check("-- --nocapture", &[], &["--nocapture"]);
+        check("-p tocsin-domain -- --nocapture", &["-p", "tocsin-domain"], &["--nocapture"]);
+        check("--crash --rounds 3 kill -- --list", &["kill"], &["--list"]);
+    }
+
+    #[test]
+    fn named_packages_are_seen() {
+        let check = |arguments: &[&str], expect| assert_eq!(names_packages(&to_strings(arguments)), expect);
         check(&["revision_token"], false);
         check(&["-p", "tocsin-domain"], true);
         check(&["--package=tocsin-domain"], true);
-        check(&["--", "--package"], false);
+    }
+
+    fn to_strings(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
     }
 }
