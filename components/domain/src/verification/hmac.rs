@@ -1,0 +1,75 @@
+//! The HMAC by which a certificate covers the keys without showing them to the health authority.
+
+use crate::ports::verifier::ProofKey;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use std::fmt::Write;
+
+/// Which fields of a key the HMAC covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transcript {
+    /// `KEY.START.PERIOD.RISK`.
+    WithRisk,
+    /// `KEY.START.PERIOD`, which apps that send no transmission risk may use.
+    WithoutRisk,
+}
+
+/// HMAC-SHA256 under `secret` (any length) of the keys as sent: segments in the byte order of the keys' text, joined by
+/// commas. What is hashed is the text, so another base64 of the same key is another HMAC.
+pub fn keys_hmac(secret: &[u8], keys: &[ProofKey<'_>], transcript: Transcript) -> [u8; 32] {
+    let mut ordered: Vec<&ProofKey<'_>> = keys.iter().collect();
+    ordered.sort_by_key(|key| key.key);
+    let mut message = String::with_capacity(keys.len() * 48);
+    for key in ordered {
+        let ProofKey { key, rolling_start, rolling_period, transmission_risk } = key;
+        if !message.is_empty() {
+            message.push(',');
+        }
+        message.push_str(key);
+        // Writing to a string cannot fail.
+        let _ = write!(message, ".{rolling_start}.{rolling_period}");
+        match transcript {
+            Transcript::WithRisk => {
+                let _ = write!(message, ".{transmission_risk}");
+            }
+            Transcript::WithoutRisk => {}
+        }
+    }
+    match Hmac::<Sha256>::new_from_slice(secret) {
+        Ok(mac) => mac.chain_update(message).finalize().into_bytes().into(),
+        // HMAC takes secrets of every length (RFC 2104); all zeroes is no HMAC anyone can ask for.
+        Err(_) => [0; 32],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(key: &str, transmission_risk: i64) -> ProofKey<'_> {
+        ProofKey { key, rolling_start: 2_650_000, rolling_period: 144, transmission_risk }
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    // Expected values: `printf %s TEXT | openssl dgst -sha256 -hmac secret`.
+    #[test]
+    fn hmac_is_that_of_the_joined_text() {
+        let keys = [key("b+A=", 3), key("AAAA", 0)];
+        // AAAA.2650000.144.0,b+A=.2650000.144.3
+        assert_eq!(hex(&keys_hmac(b"secret", &keys, Transcript::WithRisk)), WITH_RISK);
+        // AAAA.2650000.144,b+A=.2650000.144
+        assert_eq!(hex(&keys_hmac(b"secret", &keys, Transcript::WithoutRisk)), WITHOUT_RISK);
+    }
+    const WITH_RISK: &str = "5c408221ed531374a68b82318d13fdd02c7138e18f5684c84c07073644ae4085";
+    const WITHOUT_RISK: &str = "312270be6e5201ca9bd42de8ae83ea62582f4683bb7c4c4c28a1bf3ef3b9cb4b";
+
+    #[test]
+    fn order_of_the_request_does_not_matter_and_spelling_does() {
+        let hmac = |keys: &[ProofKey<'_>]| keys_hmac(b"", keys, Transcript::WithRisk);
+        assert_eq!(hmac(&[key("a", 1), key("B", 2)]), hmac(&[key("B", 2), key("a", 1)]));
+        assert_ne!(hmac(&[key("a=", 1)]), hmac(&[key("a", 1)]));
+    }
+}
