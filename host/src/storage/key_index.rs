@@ -232,12 +232,15 @@ mod tests {
             let mut model: HashMap<u64, u64> = HashMap::new();
             let tags = [1 << TAG_BITS, 40, 3][usize::try_from(seed % 3).expect("small")];
             for step in 0..600 {
-                let tag = if seed % 2 == 0 { numbers.next() % tags } else { (1 << TAG_BITS) - 1 - numbers.next() % tags };
+                let tag =
+                    if seed % 2 == 0 { numbers.next() % tags } else { (1 << TAG_BITS) - 1 - numbers.next() % tags };
                 let tag = tag % (1 << TAG_BITS);
                 if numbers.next() % 5 < 3 {
                     shard.insert(tag, id(step));
                     model.insert(step, tag);
-                } else if let Some((&step, &tag)) = model.iter().nth(usize::try_from(numbers.next() % 7).expect("small")) {
+                } else if let Some((&step, &tag)) =
+                    model.iter().nth(usize::try_from(numbers.next() % 7).expect("small"))
+                {
                     assert!(shard.remove(tag, id(step)));
                     model.remove(&step);
                 }

@@ -45,7 +45,8 @@ impl Administration for SqliteStore {
     fn revoke_health_authority_key(&self, id: u64, version: &str, now: Timestamp) -> Result<(), AdminError> {
         let version = version.to_owned();
         self.change_directory(move |connection| {
-            let revoke = "UPDATE health_authority_key SET thru_at = min(ifnull(thru_at, ?3), max(from_at, ?3))
+            let revoke =
+                "UPDATE health_authority_key SET thru_at = min(ifnull(thru_at, max(from_at, ?3)), max(from_at, ?3))
                           WHERE health_authority_id = ?1 AND version = ?2";
             let changed = connection.execute(revoke, (id_to_column(id), &version, now.unix()))?;
             found(changed, || format!("health authority {id} has no key `{version}`"))
@@ -110,9 +111,7 @@ impl Administration for SqliteStore {
 
     fn status(&self) -> Result<StoreStatus, AdminError> {
         let open = "SELECT count(*), min(end_at) FROM export_batch WHERE state IN ('open', 'leased')";
-        let read = |connection: &Connection| {
-            connection.query_row(open, [], |row| Ok((id_of(row, 0)?, row.get(1)?)))
-        };
+        let read = |connection: &Connection| connection.query_row(open, [], |row| Ok((id_of(row, 0)?, row.get(1)?)));
         let (open_batches, oldest_open_batch_end_unix) = self.shared.readers.read::<_, rusqlite::Error>(read)?;
         Ok(StoreStatus { exposures: self.shared.index.len(), open_batches, oldest_open_batch_end_unix })
     }

@@ -106,7 +106,10 @@ pub(super) fn load_health_authorities(connection: &Connection) -> rusqlite::Resu
 }
 
 /// A list in a column.
-pub(super) fn json_column<T: serde::de::DeserializeOwned>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<T> {
+pub(super) fn json_column<T: serde::de::DeserializeOwned>(
+    row: &rusqlite::Row<'_>,
+    column: usize,
+) -> rusqlite::Result<T> {
     serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|_| out_of_range(column, "not the expected JSON"))
 }
 
@@ -132,11 +135,5 @@ fn to_health_authority(record: HealthAuthorityRecord) -> HealthAuthority {
             public_key,
         }
     };
-    HealthAuthority {
-        id: HealthAuthorityId(id),
-        issuer,
-        audience,
-        name,
-        keys: keys.into_iter().map(to_key).collect(),
-    }
+    HealthAuthority { id: HealthAuthorityId(id), issuer, audience, name, keys: keys.into_iter().map(to_key).collect() }
 }

@@ -141,8 +141,7 @@ fn lease_batch(connection: &Connection, now: Timestamp, until: Timestamp) -> Res
                 batch_id: row.get::<_, i64>(0)?.cast_unsigned(),
                 token: row.get::<_, i64>(1)?.cast_unsigned(),
             };
-            let window =
-                Window { start: Timestamp::from_unix(row.get(2)?), end: Timestamp::from_unix(row.get(3)?) };
+            let window = Window { start: Timestamp::from_unix(row.get(2)?), end: Timestamp::from_unix(row.get(3)?) };
             Ok(LeasedBatch { lease, window, config: to_config(json_column(row, 4)?) })
         })
         .optional()?;

@@ -156,8 +156,10 @@ impl SqliteStore {
     }
 
     fn load(connection: &Connection, path: &Path, options: &SqliteOptions) -> rusqlite::Result<Shared> {
-        connection.execute("UPDATE export_batch SET state = 'open', lease_expires = NULL WHERE state = 'leased'", [])?;
-        let open_from = connection.query_row("SELECT ifnull(max(end_at), 0) FROM export_batch", [], |row| row.get(0))?;
+        connection
+            .execute("UPDATE export_batch SET state = 'open', lease_expires = NULL WHERE state = 'leased'", [])?;
+        let open_from =
+            connection.query_row("SELECT ifnull(max(end_at), 0) FROM export_batch", [], |row| row.get(0))?;
         Ok(Shared {
             index: build_index(connection)?,
             open_from: AtomicI64::new(open_from),

@@ -94,16 +94,16 @@ fn delete(connection: &Connection, first: RowId, last: RowId, created_before: Ti
              AND (SELECT created_at FROM exposure WHERE id = exposure_id) < ?3",
         )?
         .execute(range)?;
-    connection
-        .prepare_cached("DELETE FROM exposure WHERE id BETWEEN ?1 AND ?2 AND created_at < ?3")?
-        .execute(range)?;
+    connection.prepare_cached("DELETE FROM exposure WHERE id BETWEEN ?1 AND ?2 AND created_at < ?3")?.execute(range)?;
     Ok(())
 }
 
 fn first_after(connection: &Connection, id: RowId, end: i64, created_before: Timestamp) -> rusqlite::Result<bool> {
-    connection
-        .prepare_cached("SELECT 1 FROM exposure WHERE id > ?1 AND id < ?2 AND created_at < ?3 LIMIT 1")?
-        .exists((id.column(), end, created_before.unix()))
+    connection.prepare_cached("SELECT 1 FROM exposure WHERE id > ?1 AND id < ?2 AND created_at < ?3 LIMIT 1")?.exists((
+        id.column(),
+        end,
+        created_before.unix(),
+    ))
 }
 
 /// An index stays stale until its expired files are forgotten: whoever writes it may fail and be repeated.
