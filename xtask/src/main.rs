@@ -81,3 +81,19 @@ fn run(task: Task, workspace: &Workspace, steps: &mut Steps) -> Result<(), Failu
         Task::Bench(args) => bench::run(&args, workspace, steps),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_shows_an_example() {
+        let cli = Cli::command();
+        cli.clone().debug_assert();
+        for command in cli.get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("cargo xtask {}", command.get_name())), "{}", command.get_name());
+        }
+    }
+}

@@ -29,10 +29,10 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 50, requires = "crash")]
     rounds: u32,
     /// Arguments for `cargo test`
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    #[arg(allow_hyphen_values = true, value_name = "ARGS")]
     rest: Vec<String>,
     /// Arguments for the test programs, such as --nocapture
-    #[arg(last = true, value_name = "TEST ARGS")]
+    #[arg(last = true, value_name = "TEST_ARGS")]
     programs: Vec<String>,
 }
 
