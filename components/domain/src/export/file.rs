@@ -5,7 +5,7 @@
 use super::deflate::RecordRun;
 use crate::exposure::ReportType;
 use crate::interval::Timestamp;
-use crate::protobuf::{put_bytes, put_fixed64, put_int32, put_sint32, put_uint, put_varint};
+use crate::protobuf::{put_bytes, put_fixed64, put_int32, put_sint32, put_uint};
 
 /// The first 16 bytes of `export.bin`.
 pub const HEADER: &[u8; 16] = b"EK Export v1    ";
@@ -80,8 +80,10 @@ struct Template {
     list: KeyList,
     metadata: KeyMetadata,
     key_length: usize,
-    before_key: Vec<u8>,
-    after_key: Vec<u8>,
+    /// The whole record.
+    record: Vec<u8>,
+    /// Where the key is in it.
+    key_offset: usize,
 }
 
 impl FileEncoder {
@@ -103,19 +105,20 @@ impl FileEncoder {
     /// Adds a key. All new keys must come before all revised ones.
     pub fn push(&mut self, list: KeyList, key: &[u8], metadata: &KeyMetadata) {
         let fits = |template: &Template| {
-            template.list == list && template.key_length == key.len() && template.metadata == *metadata
+            template.metadata == *metadata && template.list == list && template.key_length == key.len()
         };
-        let template = match self.template.take().filter(fits) {
-            Some(template) => template,
-            None => {
-                let template = Template::new(list, key.len(), metadata);
-                self.begin_run(&template);
+        let template = match self.template.take() {
+            Some(template) if fits(&template) => template,
+            other => {
+                let template = Template::new(list, key, metadata, other.map(|old| old.record).unwrap_or_default());
+                self.begin_run(template.record.len());
                 template
             }
         };
-        self.bytes.extend_from_slice(&template.before_key);
-        self.bytes.extend_from_slice(key);
-        self.bytes.extend_from_slice(&template.after_key);
+        let key_at = self.bytes.len() + template.key_offset;
+        self.bytes.extend_from_slice(&template.record);
+        // Writing the record whole and the key over it is twice as fast as writing three pieces.
+        self.bytes[key_at..key_at + key.len()].copy_from_slice(key);
         if let Some(run) = self.runs.last_mut() {
             run.count += 1;
         }
@@ -123,8 +126,7 @@ impl FileEncoder {
     }
 
     /// Records of the same length make one run, whatever they hold.
-    fn begin_run(&mut self, template: &Template) {
-        let length = template.before_key.len() + template.key_length + template.after_key.len();
+    fn begin_run(&mut self, length: usize) {
         if self.runs.last().is_none_or(|run| run.length != length) {
             self.runs.push(RecordRun { start: self.bytes.len(), length, count: 0 });
         }
@@ -137,33 +139,51 @@ impl FileEncoder {
 }
 
 impl Template {
-    fn new(list: KeyList, key_length: usize, metadata: &KeyMetadata) -> Self {
-        let KeyMetadata { transmission_risk, rolling_start, rolling_period, report_type, days_since_onset } = *metadata;
-        let mut after_key = Vec::with_capacity(32);
-        put_int32(&mut after_key, 2, transmission_risk);
-        if rolling_start != 0 {
-            put_int32(&mut after_key, 3, rolling_start);
-        }
-        if rolling_period != 144 {
-            put_int32(&mut after_key, 4, rolling_period);
-        }
-        if let Some(report_type) = report_type {
-            put_uint(&mut after_key, 5, report_type.number().into());
-        }
-        if let Some(days) = days_since_onset {
-            put_sint32(&mut after_key, 6, days);
-        }
+    /// `record` is a buffer to use again.
+    fn new(list: KeyList, key: &[u8], metadata: &KeyMetadata, mut record: Vec<u8>) -> Self {
+        record.clear();
+        put_bytes(&mut record, 1, key);
+        put_metadata(&mut record, metadata);
 
-        let mut key_field = vec![1 << 3 | 2];
-        put_varint(&mut key_field, key_length as u64);
         let number: u8 = match list {
             KeyList::New => 7,
             KeyList::Revised => 8,
         };
-        let mut before_key = vec![number << 3 | 2];
-        put_varint(&mut before_key, (key_field.len() + key_length + after_key.len()) as u64);
-        before_key.extend_from_slice(&key_field);
-        Self { list, metadata: *metadata, key_length, before_key, after_key }
+        // Tag and length of the record, then tag and length of the key.
+        let before_key = [varint_length(record.len()) + 1, varint_length(key.len()) + 1];
+        let message_length = record.len();
+        record.resize(message_length + before_key[0], 0);
+        record.copy_within(..message_length, before_key[0]);
+        record[0] = number << 3 | 2;
+        let mut rest = message_length;
+        for byte in &mut record[1..before_key[0]] {
+            *byte = (rest & 0x7f) as u8 | if rest > 0x7f { 0x80 } else { 0 };
+            rest >>= 7;
+        }
+        Self { list, metadata: *metadata, key_length: key.len(), record, key_offset: before_key.iter().sum() }
+    }
+}
+
+/// Bytes of a varint.
+fn varint_length(value: usize) -> usize {
+    (value.max(1).ilog2() / 7 + 1) as usize
+}
+
+/// Everything of a `TemporaryExposureKey` but the key.
+fn put_metadata(message: &mut Vec<u8>, metadata: &KeyMetadata) {
+    let KeyMetadata { transmission_risk, rolling_start, rolling_period, report_type, days_since_onset } = *metadata;
+    put_int32(message, 2, transmission_risk);
+    if rolling_start != 0 {
+        put_int32(message, 3, rolling_start);
+    }
+    if rolling_period != 144 {
+        put_int32(message, 4, rolling_period);
+    }
+    if let Some(report_type) = report_type {
+        put_uint(message, 5, report_type.number().into());
+    }
+    if let Some(days) = days_since_onset {
+        put_sint32(message, 6, days);
     }
 }
 
