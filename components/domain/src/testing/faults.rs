@@ -27,6 +27,11 @@ impl Faults {
         self.fail_nth(1, error);
     }
 
+    /// Forgets all failures that have not happened.
+    pub fn clear(&self) {
+        self.plan().failures.clear();
+    }
+
     /// How often the fake was called, failures included.
     pub fn calls(&self) -> u64 {
         self.plan().calls

@@ -10,3 +10,4 @@ pub mod random;
 pub mod sealing;
 pub mod settings;
 pub mod signature_check;
+pub mod verifier;
