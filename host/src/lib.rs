@@ -1,1 +1,18 @@
+//! The Tocsin host: runs the components on wasmtime and gives them storage, signing and files.
+//!
+//! Map: [`engine`] runs components, [`capability`] is what they may ask for, [`storage`], [`signing`] and [`blobs`] do
+//! it. [`http`] is what phones and operators reach, [`jobs`] the timer, [`admin`] and [`cli`] the commands.
 
+pub mod admin;
+pub mod bindings;
+pub mod blobs;
+mod capability;
+pub mod components;
+pub mod config;
+pub mod engine;
+pub mod http;
+pub mod jobs;
+pub mod services;
+pub mod signing;
+pub mod state;
+pub mod storage;

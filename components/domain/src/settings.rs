@@ -1,7 +1,13 @@
 //! What an operator can set. Defaults are the reference server's, whose variable is named behind each field.
+//!
+//! The structs are read from the configuration file as they stand: unknown fields are refused, missing ones take the
+//! default.
+
+use serde::{Deserialize, Serialize};
 
 /// Settings of the publish service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct PublishSettings {
     /// Largest number of keys in one request (`MAX_KEYS_ON_PUBLISH`).
     pub max_keys: u32,
@@ -52,7 +58,8 @@ impl Default for PublishSettings {
 }
 
 /// Settings of the verification service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct VerificationSettings {
     /// Tolerated difference between our clock and a health authority's, in seconds. The reference tolerates none.
     pub clock_skew_seconds: u32,
@@ -66,7 +73,8 @@ impl Default for VerificationSettings {
 
 /// The order of keys inside an export file. Either is a function of the set of keys alone, so that neither tells who
 /// uploaded which keys together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum KeyOrder {
     /// By metadata, then by key bytes: about 10% smaller files.
     Metadata,
@@ -75,7 +83,8 @@ pub enum KeyOrder {
 }
 
 /// Settings of the export service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct ExportSettings {
     /// Fewer keys than this in a batch are padded (`EXPORT_FILE_MIN_RECORDS`).
     pub min_records: u32,
@@ -83,13 +92,15 @@ pub struct ExportSettings {
     pub padding_range: u32,
     /// A file holds at most this many keys (`EXPORT_FILE_MAX_RECORDS`).
     pub max_records: u32,
-    /// Upload times are truncated to this many seconds; must equal the publish setting (`TRUNCATE_WINDOW`).
+    /// Upload times are truncated to this many seconds. Not set here: always that of publish (`TRUNCATE_WINDOW`).
+    #[serde(skip)]
     pub truncate_window_seconds: u64,
     /// A window is cut only this long after it closed, in seconds (`MIN_WINDOW_AGE`).
     pub min_window_age_seconds: u64,
     /// A batch is leased to a worker for this long, in seconds (`WORKER_TIMEOUT`).
     pub worker_timeout_seconds: u64,
-    /// Files whose batch ended longer ago leave the index (`CLEANUP_TTL`).
+    /// Files whose batch ended longer ago leave the index. Not set here: always that of purge (`CLEANUP_TTL`).
+    #[serde(skip)]
     pub ttl_seconds: u64,
     /// Added to both times in file names after a re-generation (`REPROCESS_COUNT`).
     pub reprocess_count: u32,
@@ -114,7 +125,8 @@ impl Default for ExportSettings {
 }
 
 /// Settings of the purge service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct PurgeSettings {
     /// Exposures and export files older than this go, in seconds (`CLEANUP_TTL`).
     pub ttl_seconds: u64,

@@ -1,0 +1,23 @@
+//! With the feature `embedded-components`, puts the four component files of `TOCSIN_COMPONENTS_DIR` into the binary.
+
+use std::path::PathBuf;
+
+fn main() {
+    println!("cargo:rerun-if-env-changed=TOCSIN_COMPONENTS_DIR");
+    println!("cargo:rerun-if-changed=build.rs");
+    let mut source = String::new();
+    for name in ["publish", "verification", "export", "purge"] {
+        let constant = name.to_uppercase();
+        if std::env::var_os("CARGO_FEATURE_EMBEDDED_COMPONENTS").is_some() {
+            let folder = std::env::var("TOCSIN_COMPONENTS_DIR")
+                .expect("the feature embedded-components needs TOCSIN_COMPONENTS_DIR; use `cargo xtask dist`");
+            let file = PathBuf::from(folder).join(format!("{name}.wasm"));
+            println!("cargo:rerun-if-changed={}", file.display());
+            source.push_str(&format!("pub(super) const {constant}: &[u8] = include_bytes!({file:?});\n"));
+        } else {
+            source.push_str(&format!("pub(super) const {constant}: &[u8] = &[];\n"));
+        }
+    }
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("set by cargo")).join("embedded.rs");
+    std::fs::write(out, source).expect("the output folder can be written");
+}

@@ -1,0 +1,184 @@
+//! Applies administration requests.
+
+use super::AdminRequest;
+use crate::engine::Components;
+use crate::jobs::{self, JobFailure};
+use crate::services::Services;
+use crate::signing::KeyFileError;
+use crate::storage::administration::{AdminError, Administration, AuthorizedAppRecord};
+use http::StatusCode;
+use serde_json::{Value, json};
+use std::fmt;
+use std::sync::Arc;
+
+/// A request was not carried out.
+#[derive(Debug)]
+pub enum AdminFailure {
+    /// The store refused or failed.
+    Store(AdminError),
+    /// A key file.
+    Key(KeyFileError),
+    /// A job.
+    Job(JobFailure),
+    /// The server gave up on the request.
+    Internal(String),
+}
+
+impl AdminFailure {
+    /// HTTP status on the private listener.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Store(AdminError::Duplicate(_)) => StatusCode::CONFLICT,
+            Self::Store(AdminError::NotFound(_)) => StatusCode::NOT_FOUND,
+            Self::Store(AdminError::Invalid(_)) | Self::Key(_) => StatusCode::BAD_REQUEST,
+            Self::Store(AdminError::Store(_)) | Self::Job(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// A stable word for scripts.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Store(AdminError::Duplicate(_)) => "duplicate",
+            Self::Store(AdminError::NotFound(_)) => "not_found",
+            Self::Store(AdminError::Invalid(_)) | Self::Key(_) => "bad_request",
+            Self::Job(_) => "job_failed",
+            Self::Store(AdminError::Store(_)) | Self::Internal(_) => "internal_error",
+        }
+    }
+}
+
+impl fmt::Display for AdminFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Key(error) => error.fmt(f),
+            Self::Job(error) => error.fmt(f),
+            Self::Internal(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for AdminFailure {}
+
+impl From<AdminError> for AdminFailure {
+    fn from(error: AdminError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<KeyFileError> for AdminFailure {
+    fn from(error: KeyFileError) -> Self {
+        Self::Key(error)
+    }
+}
+
+/// Applies a request; jobs run in components, everything else on the store and the key files.
+pub async fn apply(components: &Components, request: AdminRequest) -> Result<Value, AdminFailure> {
+    match request {
+        AdminRequest::RunJob { job } => jobs::run(components, job).await.map_err(AdminFailure::Job),
+        request => apply_without_components(components.services().clone(), request).await,
+    }
+}
+
+/// Applies a request that runs no job.
+pub(super) async fn apply_without_components(
+    services: Arc<Services>,
+    request: AdminRequest,
+) -> Result<Value, AdminFailure> {
+    tokio::task::spawn_blocking(move || apply_blocking(&services, request))
+        .await
+        .unwrap_or_else(|_| Err(AdminFailure::Internal("the request panicked; see the log".to_owned())))
+}
+
+fn apply_blocking(services: &Services, request: AdminRequest) -> Result<Value, AdminFailure> {
+    let store = &*services.store;
+    Ok(match request {
+        AdminRequest::Status => status(services)?,
+        AdminRequest::AddHealthAuthority(new) => json!(store.add_health_authority(&new)?),
+        AdminRequest::ListHealthAuthorities => json!(store.health_authorities()?),
+        AdminRequest::AddHealthAuthorityKey { issuer, key } => {
+            store.add_health_authority_key(id_of_issuer(services, &issuer)?, &key)?;
+            json!({ "issuer": issuer, "key": key })
+        }
+        AdminRequest::RevokeHealthAuthorityKey { issuer, version } => {
+            store.revoke_health_authority_key(id_of_issuer(services, &issuer)?, &version, services.clock.now())?;
+            json!({ "issuer": issuer, "version": version, "revoked": true })
+        }
+        AdminRequest::AddApp { mut app, issuers } => {
+            app.health_authorities =
+                issuers.iter().map(|issuer| id_of_issuer(services, issuer)).collect::<Result<_, _>>()?;
+            store.add_authorized_app(&app)?;
+            warn_about_bypasses(&app);
+            json!(app)
+        }
+        AdminRequest::ListApps => json!(store.authorized_apps()?),
+        AdminRequest::AddExportConfig(new) => {
+            check_signing_keys(services, new.signers.iter().map(|signer| signer.signing_key.as_str()))?;
+            json!(store.add_export_config(&new)?)
+        }
+        AdminRequest::ListExportConfigs => json!(store.export_configs()?),
+        AdminRequest::EndExportConfig { id } => {
+            let now = services.clock.now();
+            store.end_export_config(id, now)?;
+            json!({ "id": id, "thru_unix": now.unix() })
+        }
+        AdminRequest::CreateSigningKey { name } => json!(services.keyring.create_signing_key(&name)?),
+        AdminRequest::CreateRevisionKey => json!({ "id": services.keyring.create_revision_key()? }),
+        AdminRequest::ListKeys => json!({
+            "signing": services.keyring.public_keys(), "revision": services.keyring.revision_key_ids(),
+        }),
+        AdminRequest::ListBatches { limit } => json!(store.export_batches(None, limit)?),
+        AdminRequest::RunJob { .. } => {
+            return Err(AdminFailure::Internal("a job needs the components".to_owned()));
+        }
+    })
+}
+
+fn status(services: &Services) -> Result<Value, AdminFailure> {
+    let bypassing: Vec<String> = services
+        .store
+        .authorized_apps()?
+        .into_iter()
+        .filter(|app| app.bypass_verification || app.bypass_revision_token)
+        .map(|app| app.name)
+        .collect();
+    Ok(json!({
+        "status": "ok",
+        "version": env!("CARGO_PKG_VERSION"),
+        "store": services.store.status()?,
+        "apps_that_bypass_checks": bypassing,
+        "can_seal_revision_tokens": services.keyring.has_revision_key(),
+    }))
+}
+
+fn id_of_issuer(services: &Services, issuer: &str) -> Result<u64, AdminFailure> {
+    let authorities = services.store.health_authorities()?;
+    let found = authorities.iter().find(|authority| authority.issuer == issuer);
+    found.map(|authority| authority.id).ok_or_else(|| {
+        AdminError::NotFound(format!(
+            "there is no health authority with issuer {issuer:?}; add it with `tocsin health-authority add`"
+        ))
+        .into()
+    })
+}
+
+fn check_signing_keys<'a>(services: &Services, names: impl Iterator<Item = &'a str>) -> Result<(), AdminFailure> {
+    let keys = services.keyring.public_keys();
+    for name in names {
+        if !keys.iter().any(|key| key.name == name) {
+            let text = format!("there is no signing key {name:?}; make it with `tocsin keys create {name}`");
+            return Err(AdminError::NotFound(text).into());
+        }
+    }
+    Ok(())
+}
+
+/// An app that bypasses checks lets anybody publish: say so loudly.
+pub(crate) fn warn_about_bypasses(app: &AuthorizedAppRecord) {
+    if app.bypass_verification {
+        tracing::warn!(app = app.name, "THIS APP BYPASSES VERIFICATION: anybody can publish keys through it");
+    }
+    if app.bypass_revision_token {
+        tracing::warn!(app = app.name, "THIS APP BYPASSES REVISION TOKENS: anybody who knows a key can revise it");
+    }
+}

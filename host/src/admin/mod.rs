@@ -1,0 +1,76 @@
+//! Administration: one request type for all commands, applied where the store is: in the running server (through its
+//! private listener) or, when none runs, in the command itself.
+
+mod apply;
+pub mod client;
+
+pub use apply::{AdminFailure, apply};
+
+use crate::jobs::Job;
+use crate::storage::administration::{
+    AuthorizedAppRecord, HealthAuthorityKeyRecord, NewExportConfig, NewHealthAuthority,
+};
+use serde::{Deserialize, Serialize};
+
+/// Something an operator wants.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "command", content = "with", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum AdminRequest {
+    /// Counts and warnings, for people and monitors.
+    Status,
+    /// Add a health authority.
+    AddHealthAuthority(NewHealthAuthority),
+    /// All health authorities with their keys.
+    ListHealthAuthorities,
+    /// Add a key to a health authority.
+    AddHealthAuthorityKey {
+        /// Its issuer.
+        issuer: String,
+        /// The key.
+        key: HealthAuthorityKeyRecord,
+    },
+    /// Revoke a key of a health authority.
+    RevokeHealthAuthorityKey {
+        /// Its issuer.
+        issuer: String,
+        /// The key's version.
+        version: String,
+    },
+    /// Add an authorized app.
+    AddApp {
+        /// The app, without its health authorities.
+        app: AuthorizedAppRecord,
+        /// Issuers of the health authorities it may present certificates of.
+        issuers: Vec<String>,
+    },
+    /// All authorized apps.
+    ListApps,
+    /// Add an export config.
+    AddExportConfig(NewExportConfig),
+    /// All export configs.
+    ListExportConfigs,
+    /// End an export config now.
+    EndExportConfig {
+        /// Its id.
+        id: u64,
+    },
+    /// Make a signing key.
+    CreateSigningKey {
+        /// Its name.
+        name: String,
+    },
+    /// Make the next revision key.
+    CreateRevisionKey,
+    /// Public halves of the signing keys, and ids of the revision keys.
+    ListKeys,
+    /// The latest batches.
+    ListBatches {
+        /// At most so many.
+        limit: u32,
+    },
+    /// Run a job now.
+    RunJob {
+        /// Which.
+        job: Job,
+    },
+}

@@ -1,0 +1,375 @@
+//! The configuration file, `tocsin.toml`.
+//!
+//! Unknown fields are refused, every field has a default, units are in the names, secrets are files and never values.
+//! Relative paths are relative to the folder of the file. `docs/tocsin.example.toml` shows all of it, and a test parses it.
+
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use tocsin_domain::settings::{ExportSettings, PublishSettings, PurgeSettings, VerificationSettings};
+
+/// Name of the configuration file in a data folder.
+pub const FILE_NAME: &str = "tocsin.toml";
+
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What phones reach.
+    pub public: PublicConfig,
+    /// What only the operator reaches.
+    pub private: PrivateConfig,
+    /// Logs.
+    pub log: LogConfig,
+    /// The embedded store.
+    pub storage: StorageConfig,
+    /// Where keys, files and components are.
+    pub folders: FolderConfig,
+    /// Limits of each component.
+    pub limits: LimitsConfig,
+    /// When jobs run.
+    pub jobs: JobsConfig,
+    /// Rules of publish.
+    pub publish: PublishSettings,
+    /// Rules of verification.
+    pub verification: VerificationSettings,
+    /// Rules of export.
+    pub export: ExportSettings,
+    /// Rules of purge.
+    pub purge: PurgeSettings,
+}
+
+/// The public listener.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PublicConfig {
+    /// Address and port. Put a TLS-terminating proxy in front.
+    pub listen: SocketAddr,
+    /// Bodies beyond this are answered with 413 without being read, in bytes. Publish itself accepts 64,000.
+    pub max_body_bytes: usize,
+    /// A request that takes longer is answered with 503, in milliseconds.
+    pub request_timeout_ms: u64,
+    /// A client must send its headers, and then its body, within this time, in milliseconds.
+    pub read_timeout_ms: u64,
+    /// Requests worked on at the same time; further ones wait their turn.
+    pub max_concurrent_requests: usize,
+    /// Connections open at the same time; further ones wait to be accepted.
+    pub max_connections: usize,
+    /// On shutdown, accepted requests may take this long to finish, in milliseconds.
+    pub shutdown_grace_ms: u64,
+    /// Bucket whose files are served under `/exports/`.
+    pub exports_bucket: String,
+}
+
+impl Default for PublicConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            max_body_bytes: 128 * 1024,
+            request_timeout_ms: 10_000,
+            read_timeout_ms: 10_000,
+            max_concurrent_requests: 128,
+            max_connections: 10_000,
+            shutdown_grace_ms: 10_000,
+            exports_bucket: "public".to_owned(),
+        }
+    }
+}
+
+/// The private listener, for jobs and administration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PrivateConfig {
+    /// Unix socket, created with mode 0600.
+    pub socket: PathBuf,
+    /// Also listen on this address, for schedulers that cannot reach the socket. There is no authentication: loopback
+    /// or a private network only.
+    pub listen: Option<SocketAddr>,
+}
+
+impl Default for PrivateConfig {
+    fn default() -> Self {
+        Self { socket: PathBuf::from("tocsin.sock"), listen: None }
+    }
+}
+
+/// Logs go to standard error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,tocsin_host=debug`.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Human }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The embedded SQLite store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageConfig {
+    /// Database file. Exactly one process may use it.
+    pub database: PathBuf,
+    /// Page cache, in MiB.
+    pub cache_mib: u32,
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self { database: PathBuf::from("tocsin.db"), cache_mib: 16 }
+    }
+}
+
+/// Folders.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FolderConfig {
+    /// Private keys, mode 0700; the files in it 0600.
+    pub keys: PathBuf,
+    /// Export files, one folder for each bucket.
+    pub blobs: PathBuf,
+    /// Compiled components. Only the server may write here: what it holds is run.
+    pub cache: PathBuf,
+    /// Component files to use instead of those built in.
+    pub components: Option<PathBuf>,
+}
+
+impl Default for FolderConfig {
+    fn default() -> Self {
+        Self {
+            keys: PathBuf::from("keys"),
+            blobs: PathBuf::from("exports"),
+            cache: PathBuf::from("cache"),
+            components: None,
+        }
+    }
+}
+
+/// Limits of each component.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Publish, with verification in the same instance.
+    pub publish: ComponentLimits,
+    /// Export.
+    pub export: JobLimits,
+    /// Purge.
+    pub purge: JobLimits,
+}
+
+/// Limits of a component that answers phones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ComponentLimits {
+    /// Linear memory, in MiB.
+    pub memory_mib: u32,
+    /// Time spent executing (not waiting), in milliseconds; a component that takes longer is stopped.
+    pub compute_ms: u64,
+}
+
+impl Default for ComponentLimits {
+    fn default() -> Self {
+        Self { memory_mib: 16, compute_ms: 1_000 }
+    }
+}
+
+/// Limits of a component that does a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JobLimits {
+    /// Linear memory, in MiB. Export needs about 100 bytes for each key of a file, and 32 for each of a million.
+    pub memory_mib: u32,
+    /// Time spent executing, in milliseconds.
+    pub compute_ms: u64,
+}
+
+impl Default for JobLimits {
+    fn default() -> Self {
+        Self { memory_mib: 256, compute_ms: 300_000 }
+    }
+}
+
+/// When jobs run. Defaults are the reference deployment's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JobsConfig {
+    /// Run jobs from the server's own timer. Off: a scheduler calls the private listener.
+    pub timer: bool,
+    /// Create batches this often, in seconds.
+    pub create_batches_every_seconds: u64,
+    /// Work on batches this often, in seconds.
+    pub do_work_every_seconds: u64,
+    /// Purge this often, in seconds.
+    pub purge_every_seconds: u64,
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self {
+            timer: true,
+            create_batches_every_seconds: 300,
+            do_work_every_seconds: 60,
+            purge_every_seconds: 4 * 3600,
+        }
+    }
+}
+
+/// The configuration is not usable.
+#[derive(Debug)]
+pub struct ConfigError(String);
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads a file. Relative paths become relative to its folder.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            ConfigError(format!(
+                "cannot read {}: {error}. Create a data folder with `tocsin init`, or name one with --data.",
+                file.display()
+            ))
+        })?;
+        let mut config = Self::parse(&text).map_err(|error| ConfigError(format!("{}: {error}", file.display())))?;
+        config.resolve_paths(file.parent().unwrap_or(Path::new(".")));
+        Ok(config)
+    }
+
+    /// Parses and checks the text of a file.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let mut config: Self = toml::from_str(text).map_err(|error| ConfigError(error.to_string()))?;
+        config.export.truncate_window_seconds = config.publish.truncate_window_seconds;
+        config.export.ttl_seconds = config.purge.ttl_seconds;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn resolve_paths(&mut self, folder: &Path) {
+        let paths = [
+            Some(&mut self.private.socket),
+            Some(&mut self.storage.database),
+            Some(&mut self.folders.keys),
+            Some(&mut self.folders.blobs),
+            Some(&mut self.folders.cache),
+            self.folders.components.as_mut(),
+        ];
+        for path in paths.into_iter().flatten() {
+            *path = folder.join(&*path);
+        }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let positive = [
+            ("publish.max_keys", u64::from(self.publish.max_keys)),
+            ("publish.max_same_start_keys", u64::from(self.publish.max_same_start_keys)),
+            ("publish.max_onset_days", u64::from(self.publish.max_onset_days)),
+            ("publish.max_onset_report_days", u64::from(self.publish.max_onset_report_days)),
+            ("publish.truncate_window_seconds", self.publish.truncate_window_seconds),
+            ("export.max_records", u64::from(self.export.max_records)),
+            ("export.worker_timeout_seconds", self.export.worker_timeout_seconds),
+            ("public.max_concurrent_requests", self.public.max_concurrent_requests as u64),
+            ("public.max_connections", self.public.max_connections as u64),
+            ("public.request_timeout_ms", self.public.request_timeout_ms),
+            ("public.read_timeout_ms", self.public.read_timeout_ms),
+            ("limits.publish.memory_mib", u64::from(self.limits.publish.memory_mib)),
+            ("limits.publish.compute_ms", self.limits.publish.compute_ms),
+            ("limits.export.memory_mib", u64::from(self.limits.export.memory_mib)),
+            ("limits.export.compute_ms", self.limits.export.compute_ms),
+            ("limits.purge.memory_mib", u64::from(self.limits.purge.memory_mib)),
+            ("limits.purge.compute_ms", self.limits.purge.compute_ms),
+            ("jobs.create_batches_every_seconds", self.jobs.create_batches_every_seconds),
+            ("jobs.do_work_every_seconds", self.jobs.do_work_every_seconds),
+            ("jobs.purge_every_seconds", self.jobs.purge_every_seconds),
+        ];
+        for (name, value) in positive {
+            if value == 0 {
+                return Err(ConfigError(format!("{name} must be at least 1")));
+            }
+        }
+        for (name, value) in [
+            ("publish.max_key_age_seconds", self.publish.max_key_age_seconds),
+            ("publish.truncate_window_seconds", self.publish.truncate_window_seconds),
+            ("export.min_window_age_seconds", self.export.min_window_age_seconds),
+            ("export.worker_timeout_seconds", self.export.worker_timeout_seconds),
+            ("purge.ttl_seconds", self.purge.ttl_seconds),
+        ] {
+            // Beyond ten years a duration is a typing error, and far from overflowing any arithmetic on times.
+            if value > 10 * 366 * 86_400 {
+                return Err(ConfigError(format!("{name} must be at most ten years (316224000)")));
+            }
+        }
+        if self.publish.max_onset_days > 100 {
+            return Err(ConfigError("publish.max_onset_days must be at most 100".to_owned()));
+        }
+        if !86_400u64.is_multiple_of(self.publish.truncate_window_seconds) {
+            return Err(ConfigError("publish.truncate_window_seconds must divide a day (86400) evenly".to_owned()));
+        }
+        if self.public.max_body_bytes <= 64_000 {
+            return Err(ConfigError(
+                "public.max_body_bytes must be more than the 64000 that publish accepts".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_file_gives_the_defaults_of_the_reference_server() {
+        let config = Config::parse("").expect("defaults are valid");
+        assert_eq!(config.publish.max_keys, 30);
+        assert_eq!(config.publish.max_key_age_seconds, 360 * 3600);
+        assert_eq!(config.export.truncate_window_seconds, 3600);
+        assert_eq!(config.export.ttl_seconds, 336 * 3600);
+        assert_eq!(config.verification.clock_skew_seconds, 10);
+    }
+
+    #[test]
+    fn unknown_field_is_refused_and_named() {
+        let error = Config::parse("[purge]\nttl_secs = 3\n").expect_err("a typing error must not disable purging");
+        assert!(error.to_string().contains("ttl_secs"), "{error}");
+        assert!(Config::parse("[export]\nttl_seconds = 3\n").is_err(), "the TTL has one place");
+    }
+
+    #[test]
+    fn impossible_values_are_refused_with_the_name_of_the_field() {
+        for (text, field) in [
+            ("[publish]\nmax_keys = 0", "publish.max_keys"),
+            ("[publish]\ntruncate_window_seconds = 7", "publish.truncate_window_seconds"),
+            ("[purge]\nttl_seconds = 9999999999", "purge.ttl_seconds"),
+            ("[public]\nmax_body_bytes = 10", "public.max_body_bytes"),
+        ] {
+            let error = Config::parse(text).expect_err(text);
+            assert!(error.to_string().contains(field), "{error}");
+        }
+    }
+
+    #[test]
+    fn example_file_parses_and_states_the_defaults() {
+        let example = include_str!("../../docs/tocsin.example.toml");
+        assert_eq!(Config::parse(example).expect("the example is valid"), Config::parse("").expect("valid"));
+    }
+}

@@ -1,0 +1,133 @@
+//! Jobs: each run once on demand, or all by a timer.
+
+use crate::config::JobsConfig;
+use crate::engine::{Components, InstanceFailure};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+/// A job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Job {
+    /// Create the export batches that are due.
+    CreateBatches,
+    /// Work on open export batches until none is left.
+    DoWork,
+    /// Delete exposures and export files past their TTL.
+    Purge,
+}
+
+/// A job did not do all of its work.
+#[derive(Debug)]
+pub struct JobFailure(String);
+
+impl std::fmt::Display for JobFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for JobFailure {}
+
+impl From<InstanceFailure> for JobFailure {
+    fn from(failure: InstanceFailure) -> Self {
+        Self(failure.to_string())
+    }
+}
+
+/// Runs a job once and says what it did, as JSON.
+pub async fn run(components: &Components, job: Job) -> Result<serde_json::Value, JobFailure> {
+    match job {
+        Job::CreateBatches => create_batches(components).await,
+        Job::DoWork => do_work(components).await,
+        Job::Purge => purge(components).await,
+    }
+}
+
+async fn create_batches(components: &Components) -> Result<serde_json::Value, JobFailure> {
+    let report = components.create_batches().await?.map_err(JobFailure)?;
+    if !report.failures.is_empty() {
+        return Err(JobFailure(report.failures.join("; ")));
+    }
+    tracing::info!(created = report.created, already_running = report.already_running, "created batches");
+    Ok(serde_json::json!({ "created": report.created, "already_running": report.already_running }))
+}
+
+/// One fresh instance for each batch, until there is none left. A batch that was given back because its regions are
+/// leased ends the run too: its turn comes again.
+async fn do_work(components: &Components) -> Result<serde_json::Value, JobFailure> {
+    let (mut batches, mut keys, mut revised_keys, mut padding, mut bytes) = (0u32, 0u64, 0u64, 0u64, 0u64);
+    let mut files = Vec::new();
+    loop {
+        let report = components.do_work().await?.map_err(JobFailure)?;
+        let Some(batch_id) = report.batch_id else { break };
+        if !report.completed {
+            tracing::info!(batch_id, "a batch is being worked on elsewhere");
+            break;
+        }
+        tracing::info!(
+            batch_id,
+            files = report.files.len(),
+            keys = report.keys,
+            revised_keys = report.revised_keys,
+            padding = report.padding,
+            bytes = report.bytes,
+            "completed an export batch"
+        );
+        batches += 1;
+        keys += report.keys;
+        revised_keys += report.revised_keys;
+        padding += report.padding;
+        bytes += report.bytes;
+        files.extend(report.files);
+    }
+    Ok(serde_json::json!({
+        "batches": batches, "files": files, "keys": keys, "revised_keys": revised_keys, "padding": padding, "bytes": bytes,
+    }))
+}
+
+/// Both steps are tried even if one fails.
+async fn purge(components: &Components) -> Result<serde_json::Value, JobFailure> {
+    let exposures =
+        components.purge_exposures().await.map_err(JobFailure::from).and_then(|done| done.map_err(JobFailure));
+    let files =
+        components.purge_export_files().await.map_err(JobFailure::from).and_then(|done| done.map_err(JobFailure));
+    let (exposures, files) = match (exposures, files) {
+        (Ok(exposures), Ok(files)) => (exposures, files),
+        (Err(first), Err(second)) => return Err(JobFailure(format!("{first}; {second}"))),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
+    };
+    tracing::info!(exposures, files = files.deleted, failed = files.failed, indexes = files.indexes, "purged");
+    Ok(serde_json::json!({
+        "exposures_deleted": exposures, "files_deleted": files.deleted, "files_failed": files.failed,
+        "indexes_rewritten": files.indexes,
+    }))
+}
+
+/// Runs all jobs at their times until `stop` turns true. A job that fails is logged and tried again at its next time.
+pub async fn run_timer(components: Arc<Components>, config: JobsConfig, mut stop: watch::Receiver<bool>) {
+    let timer = |seconds: u64| {
+        let period = Duration::from_secs(seconds);
+        // The first run comes soon, so that a restart does not delay an export by a whole period.
+        let mut timer = interval_at(Instant::now() + period.min(Duration::from_secs(5)), period);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        timer
+    };
+    let mut create_batches = timer(config.create_batches_every_seconds);
+    let mut do_work = timer(config.do_work_every_seconds);
+    let mut purge = timer(config.purge_every_seconds);
+    loop {
+        let job = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            _ = create_batches.tick() => Job::CreateBatches,
+            _ = do_work.tick() => Job::DoWork,
+            _ = purge.tick() => Job::Purge,
+        };
+        if let Err(error) = run(&components, job).await {
+            tracing::error!(?job, %error, "a job failed and will run again at its next time");
+        }
+    }
+}
