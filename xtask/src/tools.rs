@@ -38,7 +38,12 @@ pub(crate) fn apt_install(packages: &[&str]) -> Result<(), String> {
     let wanted = packages.join(" ");
     let apt_get = apt_get().ok_or_else(|| format!("install these packages (Debian's names): {wanted}"))?;
     eprintln!("    apt-get install {wanted}");
-    let install = || apt_get().args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages).status();
+    let install = || {
+        apt_get()
+            .args(["-o", "Dpkg::Use-Pty=0", "install", "-y", "-qq", "--no-install-recommends"])
+            .args(packages)
+            .status()
+    };
     // The lists may be fresh enough already, and a mirror that does not answer takes its time.
     let installed = |status: std::io::Result<std::process::ExitStatus>| status.is_ok_and(|status| status.success());
     if installed(install()) {

@@ -19,14 +19,21 @@ const RUSTLIB: &str = "/usr/lib/rustlib";
 /// Where `wasi-libc` installs.
 const WASI_LIBC: &str = "/usr/lib/wasm32-wasi";
 
-/// Makes sure of the sysroot and returns its compiler.
-pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf, Failure> {
+/// The compiler of a sysroot made earlier, if there is one that still works.
+pub(super) fn made_earlier(workspace: &Workspace) -> Result<Option<PathBuf>, Failure> {
     let sysroot = location()?;
-    let rustc = sysroot.join("bin/rustc");
-    if is_current(&sysroot) && can_build(&rustc, workspace) {
-        eprintln!("    using the standard library at {}", sysroot.display());
-        return Ok(rustc);
+    let rustc = compiler(&sysroot);
+    if !is_current(&sysroot) || !can_build(&rustc, workspace) {
+        return Ok(None);
     }
+    eprintln!("    using the standard library at {} (delete it to ask rustup again)", sysroot.display());
+    Ok(Some(rustc))
+}
+
+/// Makes the sysroot, installing Debian's packages where they are missing, and returns its compiler.
+pub(super) fn make(workspace: &Workspace) -> Result<PathBuf, Failure> {
+    let sysroot = location()?;
+    let rustc = compiler(&sysroot);
     ensure_packages()?;
     let scratch = sysroot.with_extension(format!("scratch-{}", std::process::id()));
     let made = Maker { scratch: &scratch, sysroot: &sysroot }.make();
@@ -61,6 +68,10 @@ fn location() -> Result<PathBuf, Failure> {
         .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
         .ok_or_else(|| failure("neither XDG_CACHE_HOME nor HOME is set"))?;
     Ok(cache.join("tocsin/wasm32-wasip2-sysroot"))
+}
+
+fn compiler(sysroot: &Path) -> PathBuf {
+    sysroot.join("bin/rustc")
 }
 
 /// Whether the sysroot was made for the compiler that is installed now: an upgrade makes its libraries unreadable.

@@ -1,8 +1,8 @@
 //! Makes sure that some rustc can build for wasm32-wasip2.
 //!
-//! In this order, and the first that works ends it: the current rustc can; rustup adds the target; a standard library
-//! built earlier from Debian's sources; building one. Whether it works is always found out by building a program, since
-//! a folder full of files proves nothing.
+//! In this order, and the first that works ends it: the current rustc can; a standard library built earlier from
+//! Debian's sources; rustup adds the target; building a standard library. Whether it works is always found out by
+//! building a program, since a folder full of files proves nothing.
 
 mod debian;
 
@@ -57,16 +57,20 @@ impl WasmRustc {
 pub(crate) fn ensure(workspace: &Workspace, steps: &mut Steps) -> Result<WasmRustc, Failure> {
     steps.time("making sure of the WebAssembly target", || {
         let current = std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
-        if std::env::var_os("TOCSIN_SKIP_RUSTUP").is_none() {
-            if can_build(&current, workspace) {
-                return Ok(WasmRustc::Current);
-            }
-            // With RUSTC set, what rustup does changes nothing.
-            if std::env::var_os("RUSTC").is_none() && rustup_adds_target() && can_build(&current, workspace) {
-                return Ok(WasmRustc::Current);
-            }
+        let use_rustup = std::env::var_os("TOCSIN_SKIP_RUSTUP").is_none();
+        if use_rustup && can_build(&current, workspace) {
+            return Ok(WasmRustc::Current);
         }
-        debian::ensure(workspace).map(WasmRustc::Fallback)
+        // Before rustup, which failed when this was made and may take minutes to fail again.
+        if let Some(rustc) = debian::made_earlier(workspace)? {
+            return Ok(WasmRustc::Fallback(rustc));
+        }
+        // With RUSTC set, what rustup does changes nothing.
+        let ask_rustup = use_rustup && std::env::var_os("RUSTC").is_none();
+        if ask_rustup && rustup_adds_target() && can_build(&current, workspace) {
+            return Ok(WasmRustc::Current);
+        }
+        debian::make(workspace).map(WasmRustc::Fallback)
     })
 }
 
