@@ -12,39 +12,9 @@ use tocsin_domain::ports::PortError;
 /// The app in the rows of padding keys; they belong to nobody.
 pub(super) const PADDING_APP: &str = "export-generated";
 
-/// Rows in one statement, at most: a publish has 14 as a rule.
-const ROWS: usize = 16;
-/// Values in a row.
-const VALUES: usize = 9;
-
-/// Statements that add rows, one for each number of rows. One statement for all keys of a publish is a third faster than
-/// one for each.
-pub(super) struct InsertStatements<'c> {
-    connection: &'c Connection,
-    by_rows: [Option<CachedStatement<'c>>; ROWS],
-}
-
-impl<'c> InsertStatements<'c> {
-    pub(super) fn new(connection: &'c Connection) -> Self {
-        Self { connection, by_rows: [const { None }; ROWS] }
-    }
-
-    /// `rows` is 1 to [`ROWS`].
-    fn of(&mut self, rows: usize) -> rusqlite::Result<&mut CachedStatement<'c>> {
-        let statement = &mut self.by_rows[rows - 1];
-        match statement {
-            Some(statement) => Ok(statement),
-            None => {
-                let values = ["(?,?,?,?,?,?,?,?,?)"].repeat(rows).join(",");
-                let sql = format!(
-                    "INSERT INTO exposure(id, provenance_id, created_at, key, rolling_start, rolling_period, \
-                     transmission_risk, report_type, days_since_onset) VALUES {values}"
-                );
-                Ok(statement.insert(self.connection.prepare_cached(&sql)?))
-            }
-        }
-    }
-}
+/// Adds one row.
+pub(super) const INSERT: &str = "INSERT INTO exposure(id, provenance_id, created_at, key, rolling_start, \
+     rolling_period, transmission_risk, report_type, days_since_onset) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 /// What all keys of a publish share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -104,23 +74,36 @@ impl Appender {
         Ok(id)
     }
 
-    /// Writes rows and enters them in the index.
+    /// Writes a row and enters it in the index.
     pub(super) fn append(
         &mut self,
-        insert: &mut InsertStatements<'_>,
+        insert: &mut CachedStatement<'_>,
         index: &KeyIndex,
-        places: &[(KeyHash, RowId)],
+        (hash, id): (KeyHash, RowId),
         provenance_id: i64,
-        exposures: &[NewExposure],
+        exposure: &NewExposure,
     ) -> rusqlite::Result<()> {
-        for (places, exposures) in places.chunks(ROWS).zip(exposures.chunks(ROWS)) {
-            let statement = insert.of(exposures.len())?;
-            for (row, ((_, id), exposure)) in places.iter().zip(exposures).enumerate() {
-                bind(statement, row * VALUES, *id, provenance_id, exposure)?;
-            }
-            statement.raw_execute()?;
-            places.iter().for_each(|place| self.enter(index, *place));
-        }
+        let NewExposure {
+            key,
+            rolling_start,
+            rolling_period,
+            transmission_risk,
+            report_type,
+            days_since_onset,
+            created_at,
+        } = exposure;
+        insert.execute((
+            id.column(),
+            provenance_id,
+            created_at.unix(),
+            key.as_bytes().as_slice(),
+            rolling_start.get(),
+            rolling_period.get(),
+            transmission_risk.get(),
+            report_type.map_or(0, ReportType::number),
+            days_since_onset,
+        ))?;
+        self.enter(index, (hash, id));
         Ok(())
     }
 
@@ -147,33 +130,6 @@ impl Appender {
     pub(super) fn forget_before(&mut self, hour: Hour) {
         self.last_ids.retain(|known, _| *known >= hour);
     }
-}
-
-fn bind(
-    statement: &mut CachedStatement<'_>,
-    before: usize,
-    id: RowId,
-    provenance_id: i64,
-    exposure: &NewExposure,
-) -> rusqlite::Result<()> {
-    let NewExposure {
-        key,
-        rolling_start,
-        rolling_period,
-        transmission_risk,
-        report_type,
-        days_since_onset,
-        created_at,
-    } = exposure;
-    statement.raw_bind_parameter(before + 1, id.column())?;
-    statement.raw_bind_parameter(before + 2, provenance_id)?;
-    statement.raw_bind_parameter(before + 3, created_at.unix())?;
-    statement.raw_bind_parameter(before + 4, key.as_bytes().as_slice())?;
-    statement.raw_bind_parameter(before + 5, rolling_start.get())?;
-    statement.raw_bind_parameter(before + 6, rolling_period.get())?;
-    statement.raw_bind_parameter(before + 7, transmission_risk.get())?;
-    statement.raw_bind_parameter(before + 8, report_type.map_or(0, ReportType::number))?;
-    statement.raw_bind_parameter(before + 9, days_since_onset)
 }
 
 fn last_id(connection: &Connection, hour: Hour) -> rusqlite::Result<Option<RowId>> {

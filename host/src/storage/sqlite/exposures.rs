@@ -2,7 +2,7 @@
 
 use super::super::key_index::{KeyHash, KeyIndex};
 use super::super::row_id::{Hour, RowId};
-use super::append::{Appender, InsertStatements, Provenance};
+use super::append::{Appender, INSERT, Provenance};
 use super::failure::{Failure, id_to_column};
 use super::writer::split;
 use super::{Shared, SqliteStore, key_column, out_of_range};
@@ -89,7 +89,7 @@ pub(super) fn period_column(row: &Row<'_>, column: usize) -> rusqlite::Result<Ro
 
 /// The statements that every publish needs.
 pub(super) struct Statements<'c> {
-    insert: InsertStatements<'c>,
+    insert: CachedStatement<'c>,
     key: CachedStatement<'c>,
     version: CachedStatement<'c>,
     revise: CachedStatement<'c>,
@@ -98,7 +98,7 @@ pub(super) struct Statements<'c> {
 impl<'c> Statements<'c> {
     pub(super) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
-            insert: InsertStatements::new(connection),
+            insert: connection.prepare_cached(INSERT)?,
             key: connection.prepare_cached("SELECT key FROM exposure WHERE id = ?1")?,
             version: connection.prepare_cached(
                 "SELECT e.key, ifnull(r.version, 0) FROM exposure e
@@ -208,7 +208,9 @@ fn write(
         let regions = serde_json::to_string(&regions).unwrap();
         let provenance = Provenance { app: app.clone(), regions, traveler: *traveler, local: true, health_authority };
         let provenance_id = appender.provenance_id(connection, &provenance)?;
-        appender.append(&mut statements.insert, &shared.index, places, provenance_id, inserts)?;
+        for (exposure, place) in inserts.iter().zip(places) {
+            appender.append(&mut statements.insert, &shared.index, *place, provenance_id, exposure)?;
+        }
     }
     for RevisionOf { id, expected_version: _, key: _, revision } in revisions {
         let Revision { report_type, revised_at, days_since_onset, transmission_risk } = revision;

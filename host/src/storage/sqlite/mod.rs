@@ -36,6 +36,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{self, SyncSender};
 use std::time::{Duration, Instant};
 use tocsin_domain::interval::Timestamp;
 use tocsin_domain::tek::TemporaryExposureKey;
@@ -188,26 +189,55 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// Keys and row ids on their way into the index.
+type Chunk = Vec<(TemporaryExposureKey, RowId)>;
+const CHUNK_ROWS: usize = 4_096;
+
+/// Reads all keys. Reading and entering take about the same time, so each has a thread.
 fn build_index(connection: &Connection) -> rusqlite::Result<KeyIndex> {
     let index = KeyIndex::new();
     let started = Instant::now();
-    let mut reported = started;
-    let mut statement = connection.prepare("SELECT id, key FROM exposure")?;
-    let mut rows = statement.query([])?;
-    let mut number = 0_u64;
-    while let Some(row) = rows.next()? {
-        index.insert(index.hash(&key_column(row, 1)?), id_column(row, 0)?);
-        number += 1;
-        if number.is_multiple_of(65_536) && reported.elapsed() > Duration::from_secs(2) {
-            reported = Instant::now();
-            tracing::info!(exposures = number, "reading the keys of all exposures");
-        }
-    }
+    let number = std::thread::scope(|scope| {
+        let (chunks, receiver) = mpsc::sync_channel::<Chunk>(8);
+        let index = &index;
+        scope.spawn(move || {
+            for (key, id) in receiver.into_iter().flatten() {
+                index.insert(index.hash(&key), id);
+            }
+        });
+        read_keys(connection, &chunks)
+    })?;
     if number > 0 {
         let seconds = started.elapsed().as_secs_f64();
         tracing::info!(exposures = number, seconds, "read the keys of all exposures");
     }
     Ok(index)
+}
+
+fn read_keys(connection: &Connection, chunks: &SyncSender<Chunk>) -> rusqlite::Result<u64> {
+    let mut reported = Instant::now();
+    let mut statement = connection.prepare("SELECT id, key FROM exposure")?;
+    let mut rows = statement.query([])?;
+    let mut number = 0_u64;
+    let mut chunk = Chunk::with_capacity(CHUNK_ROWS);
+    while let Some(row) = rows.next()? {
+        chunk.push((key_column(row, 1)?, id_column(row, 0)?));
+        number += 1;
+        if chunk.len() == CHUNK_ROWS {
+            send(chunks, std::mem::replace(&mut chunk, Chunk::with_capacity(CHUNK_ROWS)));
+            if reported.elapsed() > Duration::from_secs(2) {
+                reported = Instant::now();
+                tracing::info!(exposures = number, "reading the keys of all exposures");
+            }
+        }
+    }
+    send(chunks, chunk);
+    Ok(number)
+}
+
+/// The receiver ends only when the sender does, or by a panic, which ends the scope of both.
+fn send(chunks: &SyncSender<Chunk>, chunk: Chunk) {
+    drop(chunks.send(chunk));
 }
 
 /// A row id in a column.
