@@ -7,5 +7,5 @@ pub mod response;
 pub mod revision;
 pub mod revision_token;
 pub mod service;
-pub(crate) mod text;
+
 pub mod transform;

@@ -6,7 +6,7 @@ mod tests;
 
 use crate::json::{Blame, Flag, Integer, Object, ObjectSeed, Text, UnknownFields, UnusedText};
 use crate::problem::PublishCode;
-use crate::publish::text::shortened;
+use crate::text::shortened;
 use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;

@@ -47,7 +47,7 @@ pub(crate) struct Answer {
     pub(crate) warnings: Vec<String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
+/// serde asks for a reference.
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }

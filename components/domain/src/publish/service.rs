@@ -16,10 +16,10 @@ use crate::publish::request::{PublishRequest, RequestError, RequestKey};
 use crate::publish::response::{Answer, PublishResponse};
 use crate::publish::revision::{Decision, RevisionError, RevisionPolicy, decide};
 use crate::publish::revision_token::{self, RevisionToken};
-use crate::publish::text::shortened;
 use crate::publish::transform::{TransformError, Transformed, oldest_end, transform};
 use crate::settings::PublishSettings;
 use crate::tek::TemporaryExposureKey;
+use crate::text::shortened;
 use std::fmt;
 
 /// How often a publish is decided when others change the same rows in between.

@@ -8,9 +8,9 @@ use crate::exposure::{NewExposure, TransmissionRisk};
 use crate::interval::{INTERVAL_SECONDS, IntervalNumber, RollingPeriod, Timestamp};
 use crate::ports::verifier::Claims;
 use crate::publish::request::{PublishRequest, RequestKey};
-use crate::publish::text::joined;
 use crate::settings::PublishSettings;
 use crate::tek::TemporaryExposureKey;
+use crate::text::joined;
 use std::fmt;
 
 const SECONDS_PER_DAY: i64 = 86_400;

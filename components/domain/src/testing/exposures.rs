@@ -5,9 +5,9 @@ use crate::exposure::{NewExposure, Revision, StoredExposure};
 use crate::health_authority::HealthAuthorityId;
 use crate::interval::Timestamp;
 use crate::ports::PortError;
-use crate::ports::exposures::{Exposures, Found, Submission};
+use crate::ports::exposures::{Exposures, Found, RevisionOf, Submission};
 use crate::tek::TemporaryExposureKey;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A row of [`FakeExposures`].
@@ -127,16 +127,23 @@ impl FakeRow {
 }
 
 impl State {
+    /// Checks everything before it changes anything.
     fn apply(&mut self, submission: &Submission) -> Result<(), PortError> {
         let Submission { app, regions, traveler, health_authority, inserts, revisions } = submission;
-        // On a copy, so that a failure half-way leaves no trace.
-        let (mut rows, mut next_id) = (self.rows.clone(), self.next_id);
+        let insertable =
+            |exposure: &NewExposure| exposure.created_at >= self.open_from && !self.rows.contains_key(&exposure.key);
+        let revisable = |change: &RevisionOf| {
+            let same = |row: &FakeRow| row.id == change.id && row.version == change.expected_version;
+            change.revision.revised_at >= self.open_from && self.rows.get(&change.key).is_some_and(same)
+        };
+        let keys = inserts.iter().map(|exposure| exposure.key).chain(revisions.iter().map(|change| change.key));
+        let distinct = keys.collect::<BTreeSet<_>>().len() == inserts.len() + revisions.len();
+        if !distinct || !inserts.iter().all(insertable) || !revisions.iter().all(revisable) {
+            return Err(PortError::Conflict);
+        }
         for exposure in inserts {
-            if exposure.created_at < self.open_from {
-                return Err(PortError::Conflict);
-            }
             let row = FakeRow {
-                id: next_id,
+                id: self.next_id,
                 version: 0,
                 exposure: *exposure,
                 app: app.clone(),
@@ -146,21 +153,16 @@ impl State {
                 revision: None,
                 local_provenance: true,
             };
-            next_id += 1;
-            if rows.insert(exposure.key, row).is_some() {
-                return Err(PortError::Conflict);
-            }
+            self.next_id += 1;
+            self.rows.insert(exposure.key, row);
         }
         for change in revisions {
-            let row = rows.get_mut(&change.key).filter(|row| row.id == change.id).ok_or(PortError::Conflict)?;
-            if row.version != change.expected_version || change.revision.revised_at < self.open_from {
-                return Err(PortError::Conflict);
+            if let Some(row) = self.rows.get_mut(&change.key) {
+                row.version += 1;
+                row.revision = Some(change.revision);
+                row.health_authority = *health_authority;
             }
-            row.version += 1;
-            row.revision = Some(change.revision);
-            row.health_authority = *health_authority;
         }
-        (self.rows, self.next_id) = (rows, next_id);
         Ok(())
     }
 }

@@ -3,7 +3,6 @@
 use crate::ports::verifier::ProofKey;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use std::fmt::Write;
 
 /// Which fields of a key the HMAC covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,19 +18,17 @@ pub enum Transcript {
 pub fn keys_hmac(secret: &[u8], keys: &[ProofKey<'_>], transcript: Transcript) -> [u8; 32] {
     let mut ordered: Vec<&ProofKey<'_>> = keys.iter().collect();
     ordered.sort_by_key(|key| key.key);
-    let mut message = String::with_capacity(keys.len() * 48);
+    let mut message = Vec::with_capacity(keys.len() * 48);
     for key in ordered {
         let ProofKey { key, rolling_start, rolling_period, transmission_risk } = key;
         if !message.is_empty() {
-            message.push(',');
+            message.push(b',');
         }
-        message.push_str(key);
-        // Writing to a string cannot fail.
-        let _ = write!(message, ".{rolling_start}.{rolling_period}");
+        message.extend_from_slice(key.as_bytes());
+        push_number(&mut message, i64::from(*rolling_start));
+        push_number(&mut message, i64::from(*rolling_period));
         match transcript {
-            Transcript::WithRisk => {
-                let _ = write!(message, ".{transmission_risk}");
-            }
+            Transcript::WithRisk => push_number(&mut message, *transmission_risk),
             Transcript::WithoutRisk => {}
         }
     }
@@ -40,6 +37,27 @@ pub fn keys_hmac(secret: &[u8], keys: &[ProofKey<'_>], transcript: Transcript) -
         // HMAC takes secrets of every length (RFC 2104); all zeroes is no HMAC anyone can ask for.
         Err(_) => [0; 32],
     }
+}
+
+/// Appends a point and the decimal number. Three numbers a key: formatting them took as long as hashing the message.
+fn push_number(message: &mut Vec<u8>, number: i64) {
+    message.push(b'.');
+    if number < 0 {
+        message.push(b'-');
+    }
+    // At most 19 digits, written from the last.
+    let mut digits = [0u8; 20];
+    let mut start = digits.len();
+    let mut rest = number.unsigned_abs();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        start -= 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    message.extend_from_slice(&digits[start..]);
 }
 
 #[cfg(test)]
@@ -65,6 +83,15 @@ mod tests {
     }
     const WITH_RISK: &str = "5c408221ed531374a68b82318d13fdd02c7138e18f5684c84c07073644ae4085";
     const WITHOUT_RISK: &str = "312270be6e5201ca9bd42de8ae83ea62582f4683bb7c4c4c28a1bf3ef3b9cb4b";
+
+    #[test]
+    fn numbers_are_decimal() {
+        for number in [0, 7, 10, 144, -1, 2_650_000, i64::from(i32::MIN), i64::MIN, i64::MAX] {
+            let mut message = Vec::new();
+            push_number(&mut message, number);
+            assert_eq!(String::from_utf8(message), Ok(format!(".{number}")));
+        }
+    }
 
     #[test]
     fn order_of_the_request_does_not_matter_and_spelling_does() {
