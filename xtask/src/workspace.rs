@@ -4,6 +4,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The packages that need wasmtime.
+///
+/// Cargo gives a dependency all features that the packages named in one command want of it, so that another selection of
+/// packages can mean another build of wasmtime, minutes of it. Every native build therefore names exactly these two, or
+/// none of them.
+pub(crate) const HOST_PACKAGES: [&str; 2] = ["--package=tocsin-host", "--package=tocsin-tests"];
+/// All other packages.
+pub(crate) const LIGHT_PACKAGES: [&str; 3] = ["--workspace", "--exclude=tocsin-host", "--exclude=tocsin-tests"];
+
 /// The folders of this checkout.
 pub(crate) struct Workspace {
     /// Where the workspace's `Cargo.toml` is.

@@ -4,7 +4,7 @@ use crate::commands::build;
 use crate::components::FOLDER_VARIABLE;
 use crate::failure::Failure;
 use crate::steps::Steps;
-use crate::workspace::Workspace;
+use crate::workspace::{HOST_PACKAGES, Workspace};
 use clap::ValueEnum;
 use std::process::Command;
 
@@ -43,7 +43,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
     build::everything(workspace, steps)?;
     let mut cargo = workspace.cargo();
-    cargo.args(["build", "--release", "--package", "tocsin-tests", "--bin", "tocsin-bench"]);
+    cargo.args(["build", "--release", "--bin", "tocsin-bench"]).args(HOST_PACKAGES);
     steps.run("building the benchmarks", "see the compiler's message above", &mut cargo)?;
     for name in chosen(&args.names) {
         let mut bench = Command::new(workspace.release_binary("tocsin-bench"));

@@ -3,7 +3,7 @@
 use crate::components;
 use crate::failure::Failure;
 use crate::steps::Steps;
-use crate::workspace::Workspace;
+use crate::workspace::{HOST_PACKAGES, Workspace};
 
 pub(crate) const HELP: &str = "\
 Components go to target/components/{publish,verification,export,purge}.wasm, the host to target/release/tocsin.
@@ -40,6 +40,6 @@ pub(crate) fn everything(workspace: &Workspace, steps: &mut Steps) -> Result<(),
 
 fn host(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
     let mut cargo = workspace.cargo();
-    cargo.args(["build", "--release", "--package", "tocsin-host", "--bin", "tocsin"]);
+    cargo.args(["build", "--release", "--bin", "tocsin"]).args(HOST_PACKAGES);
     steps.run("building the host", "see the compiler's message above", &mut cargo)
 }

@@ -4,7 +4,7 @@ use crate::components::{self, PROFILE};
 use crate::failure::Failure;
 use crate::steps::Steps;
 use crate::wasm_target::{self, TARGET, WasmRustc};
-use crate::workspace::Workspace;
+use crate::workspace::{HOST_PACKAGES, LIGHT_PACKAGES, Workspace};
 
 pub(crate) const HELP: &str = "\
 Example:
@@ -16,8 +16,13 @@ const NO_CLIPPY: &str = "see clippy's messages above; if clippy is missing: rust
 pub(crate) fn run(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
     steps.run("checking the layout", NO_RUSTFMT, workspace.cargo().args(["fmt", "--all", "--check"]))?;
     // Release, as the tests are: the slow C code and the macros are then built once for both.
-    let native = ["clippy", "--workspace", "--all-targets", "--release", "--", "--deny", "warnings"];
-    steps.run("clippy, native", NO_CLIPPY, workspace.cargo().args(native))?;
+    for (name, packages) in
+        [("clippy, native", LIGHT_PACKAGES.as_slice()), ("clippy, host and tests", HOST_PACKAGES.as_slice())]
+    {
+        let mut cargo = workspace.cargo();
+        cargo.args(["clippy", "--all-targets", "--release"]).args(packages).args(["--", "--deny", "warnings"]);
+        steps.run(name, NO_CLIPPY, &mut cargo)?;
+    }
     wasm(workspace, steps)
 }
 

@@ -5,7 +5,7 @@ use crate::components::FOLDER_VARIABLE;
 use crate::failure::Failure;
 use crate::steps::Steps;
 use crate::tools;
-use crate::workspace::Workspace;
+use crate::workspace::{HOST_PACKAGES, LIGHT_PACKAGES, Workspace};
 use std::process::Command;
 
 pub(crate) const HELP: &str = "\
@@ -54,15 +54,13 @@ pub(crate) fn run(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Resu
     }
     let missing = steps.time("looking for unzip, openssl and protoc", ensure_external_tools);
 
-    let (for_cargo, for_programs) = args.split();
-    let mut cargo = cargo_test(workspace);
-    // `--workspace` beats `--package`: whoever names packages wants only those.
-    if !names_packages(for_cargo) {
-        cargo.arg("--workspace");
-    }
-    cargo.arg("--no-fail-fast").args(for_cargo).arg("--").args(for_programs);
     let mut totals = Totals::default();
-    let result = steps.run_and_watch("testing", "see the failures above", &mut cargo, |piece| totals.watch(piece));
+    let mut result = Ok(());
+    for (name, packages) in selections(args.split().0) {
+        let ended = one_run(name, packages, args, workspace, steps, &mut totals);
+        // All of it is run in any case; the first failure decides the exit code.
+        result = result.and(ended);
+    }
     println!("{totals}");
     for missing in missing {
         println!("skipped: tests that need {missing}");
@@ -70,10 +68,37 @@ pub(crate) fn run(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Resu
     result
 }
 
+/// The runs of cargo test, quick tests first: for each a name and the arguments that select packages.
+fn selections(for_cargo: &[String]) -> Vec<(&'static str, &'static [&'static str])> {
+    if names_packages(for_cargo) {
+        return vec![("testing", &[])];
+    }
+    let host = ("testing host and whole", HOST_PACKAGES.as_slice());
+    // A file of tests, which is there and would be an error elsewhere.
+    if for_cargo.iter().any(|argument| argument == "--test" || argument.starts_with("--test=")) {
+        return vec![host];
+    }
+    vec![("testing what needs no host", LIGHT_PACKAGES.as_slice()), host]
+}
+
+fn one_run(
+    name: &str,
+    packages: &[&str],
+    args: &Args,
+    workspace: &Workspace,
+    steps: &mut Steps,
+    totals: &mut Totals,
+) -> Result<(), Failure> {
+    let (for_cargo, for_programs) = args.split();
+    let mut cargo = cargo_test(workspace);
+    cargo.arg("--no-fail-fast").args(packages).args(for_cargo).arg("--").args(for_programs);
+    steps.run_and_watch(name, "see the failures above", &mut cargo, |piece| totals.watch(piece))
+}
+
 fn crash(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
     let mut cargo = cargo_test(workspace);
     let (for_cargo, for_programs) = args.split();
-    cargo.args(["--package", "tocsin-tests", "--test", "crash"]).args(for_cargo);
+    cargo.args(HOST_PACKAGES).args(["--test", "crash"]).args(for_cargo);
     // Not captured, one at a time: the rounds are seen as they pass.
     cargo
         .args(["--", "--nocapture", "--test-threads", "1"])
