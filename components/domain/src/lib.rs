@@ -24,7 +24,7 @@ pub mod purge;
 pub mod settings;
 pub mod signature_info;
 pub mod tek;
-mod text;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
+mod text;
 pub mod verification;
