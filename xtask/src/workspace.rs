@@ -1,5 +1,6 @@
 //! Where things are, and cargo.
 
+use crate::components;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -59,9 +60,15 @@ impl Workspace {
     }
 
     /// The cargo that runs us, to be run in the root with the target folder of native builds.
+    ///
+    /// It always gets the variable with the components' folder: the host's build script watches it, and a build without
+    /// it followed by a test with it would build the host twice.
     pub(crate) fn cargo(&self) -> Command {
         let mut command = Command::new(cargo_program());
-        command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
+        command
+            .current_dir(&self.root)
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env(components::FOLDER_VARIABLE, self.components());
         forget_own_package(&mut command);
         command
     }

@@ -17,10 +17,8 @@ Example:
 pub(crate) fn run(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
     components::build(workspace, steps)?;
     let mut cargo = workspace.cargo();
-    cargo
-        .args(["build", "--release", "--package", "tocsin-host", "--bin", "tocsin"])
-        .args(["--features", "embedded-components"])
-        .env(components::FOLDER_VARIABLE, workspace.components());
+    cargo.args(["build", "--release", "--package", "tocsin-host", "--bin", "tocsin"]);
+    cargo.args(["--features", "embedded-components"]);
     steps.run("building the host with the components inside", "see the compiler's message above", &mut cargo)?;
 
     let folder = workspace.root.join("dist");

@@ -1,7 +1,6 @@
 //! `cargo xtask test`.
 
 use crate::commands::build;
-use crate::components::FOLDER_VARIABLE;
 use crate::failure::Failure;
 use crate::steps::Steps;
 use crate::tools;
@@ -111,10 +110,7 @@ fn crash(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Result<(), Fa
 /// Release, because a server without optimisation is too slow for the tests of the whole.
 fn cargo_test(workspace: &Workspace) -> Command {
     let mut cargo = workspace.cargo();
-    cargo
-        .args(["test", "--release"])
-        .env(FOLDER_VARIABLE, workspace.components())
-        .env("TOCSIN_BIN", workspace.release_binary("tocsin"));
+    cargo.args(["test", "--release"]).env("TOCSIN_BIN", workspace.release_binary("tocsin"));
     cargo
 }
 
