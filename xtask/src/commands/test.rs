@@ -127,7 +127,7 @@ fn ensure_external_tools() -> Vec<String> {
     if packages.is_empty() {
         return Vec::new();
     }
-    let reason = tools::apt_install(&packages).err().unwrap_or_default();
+    let reason = tools::apt_install(&packages).err().unwrap_or_else(|| "installed, but not on the path".to_owned());
     missing().map(|(program, package)| format!("{program} (package {package}): {reason}")).collect()
 }
 
