@@ -63,6 +63,7 @@ fn push_number(message: &mut Vec<u8>, number: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base64;
 
     fn key(key: &str, transmission_risk: i64) -> ProofKey<'_> {
         ProofKey { key, rolling_start: 2_650_000, rolling_period: 144, transmission_risk }
@@ -83,6 +84,26 @@ mod tests {
     }
     const WITH_RISK: &str = "5c408221ed531374a68b82318d13fdd02c7138e18f5684c84c07073644ae4085";
     const WITHOUT_RISK: &str = "312270be6e5201ca9bd42de8ae83ea62582f4683bb7c4c4c28a1bf3ef3b9cb4b";
+
+    // The values that the reference server's own tests expect (google/exposure-notifications-server,
+    // pkg/verification/utils_test.go).
+    #[test]
+    fn hmac_agrees_with_the_reference_server() {
+        let secret: Vec<u8> = (1..=16).collect();
+        let hmac = |risks: [i64; 2], transcript| {
+            let key = |key, rolling_start, transmission_risk| ProofKey {
+                key,
+                rolling_start,
+                rolling_period: 144,
+                transmission_risk,
+            };
+            let keys = [key("z2Cx9hdz2SlxZ8GEgqTYpA==", 1, risks[0]), key("dPCphLzfG4uzXneNimkPRQ==", 144, risks[1])];
+            base64::encode(&keys_hmac(&secret, &keys, transcript))
+        };
+        assert_eq!(hmac([3, 5], Transcript::WithRisk), "2u1nHt5WWurJytFLF3xitNzM99oNrad2y4YGOL53AeY=");
+        assert_eq!(hmac([0, 0], Transcript::WithRisk), "mFNI9zhTA17n4ndd1Vu5tsn4XQX0gPrIKyjeh/9noUE=");
+        assert_eq!(hmac([0, 0], Transcript::WithoutRisk), "J9S7xVebH/66dm14wGsIcAnSUR3PHD4NtDQEOGZbDUo=");
+    }
 
     #[test]
     fn numbers_are_decimal() {

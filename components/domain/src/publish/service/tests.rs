@@ -363,3 +363,51 @@ fn five_conflicts_are_given_up_as_retryable() {
     assert_eq!(world.exposures.faults.calls() - calls, 10);
     assert_eq!(world.exposures.rows().len(), 1);
 }
+
+#[test]
+fn phone_with_an_issued_certificate_publishes() {
+    use crate::health_authority::{HealthAuthority, HealthAuthorityKey};
+    use crate::settings::VerificationSettings;
+    use crate::testing::health_authorities::FakeHealthAuthorities;
+    use crate::testing::signature_check::FakeSignatureCheck;
+    use crate::verification::certificate::CertificateVerifier;
+    use crate::verification::issue::{CertificateRequest, assemble, phone_hmac, signing_input};
+
+    let (world, secret, public_key) = (World::new(), [9; 32], vec![4; 65]);
+    let mut sent = request("", &[1, 2, 3]);
+    sent.keys[0].transmission_risk = 5;
+    let certificate = signing_input(&CertificateRequest {
+        issuer: "issuer",
+        audience: "audience",
+        key_version: "v1",
+        report_type: "confirmed",
+        symptom_onset: (YESTERDAY - 144).cast_unsigned(),
+        issued_at: NOW,
+        expires_at: NOW.plus_seconds(900),
+        hmac: phone_hmac(&secret, &sent.keys.iter().map(proof_key).collect::<Vec<_>>()),
+    });
+    let signature = FakeSignatureCheck::sign(&public_key, certificate.as_bytes());
+    sent.verification_payload = assemble(&certificate, &signature).into();
+    sent.hmac_key = base64::encode(&secret).into();
+
+    let key = HealthAuthorityKey { version: "v1".into(), from: NOW.plus_seconds(-1), thru: None, public_key };
+    let (id, issuer, audience) = (HealthAuthorityId(1), "issuer".into(), "audience".into());
+    let authority = HealthAuthority { id, issuer, audience, name: "Health".into(), keys: vec![key] };
+    let verifier = CertificateVerifier {
+        settings: &VerificationSettings::default(),
+        health_authorities: &FakeHealthAuthorities { authorities: vec![authority], ..Default::default() },
+        signature_check: &FakeSignatureCheck::default(),
+        clock: &world.clock,
+    };
+    let publisher = Publisher { verifier: &verifier, ..world.publisher() };
+    let publish = |sent: &PublishRequest<'_>| publisher.publish(Some("application/json"), &sent.to_json()).status;
+    let mut swapped = sent.clone();
+    swapped.keys[0].key = sent.keys[1].key.clone();
+    assert_eq!(publish(&swapped), 401, "the certificate does not cover these keys");
+    assert_eq!(world.exposures.rows().len(), 0);
+    assert_eq!(publish(&sent), 200);
+    let rows = world.exposures.rows();
+    let stored: Vec<_> =
+        rows.iter().map(|row| (row.exposure.transmission_risk.get(), row.exposure.days_since_onset)).collect();
+    assert_eq!(stored, [(5, Some(1)), (2, Some(1)), (2, Some(1))]);
+}
