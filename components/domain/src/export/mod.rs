@@ -92,3 +92,6 @@ impl fmt::Display for BatchFailure {
 impl std::error::Error for ExportError {}
 
 impl std::error::Error for BatchFailure {}
+
+#[cfg(test)]
+mod tests;
