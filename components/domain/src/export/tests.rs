@@ -73,15 +73,16 @@ fn sizes(keys: usize, order: KeyOrder) -> (usize, usize) {
 fn check(keys: usize, order: KeyOrder, at_most: usize) {
     let (ours, general) = sizes(keys, order);
     assert!(ours * 100 <= keys * at_most, "{keys} keys, {order:?}: {ours} bytes");
-    // Looking for more matches would gain up to half a percent more, at ten times the time.
-    assert!(ours <= general + general / 100, "{keys} keys, {order:?}: {ours} bytes, general {general}");
+    // A general compressor's search gains up to half a percent in the default order, and 3% in the reference server's, at
+    // five to ten times the time.
+    assert!(ours <= general + general * 3 / 100, "{keys} keys, {order:?}: {ours} bytes, general {general}");
 }
 
 #[test]
 fn key_costs_little_more_than_its_random_bytes_and_about_as_much_as_with_zlib() {
     check(1_000, KeyOrder::Metadata, 1880);
-    check(17_500, KeyOrder::Metadata, 1770);
+    check(17_500, KeyOrder::Metadata, 1765);
     check(50_000, KeyOrder::Metadata, 1755);
-    check(1_000, KeyOrder::KeyBytes, 1990);
-    check(50_000, KeyOrder::KeyBytes, 1840);
+    check(1_000, KeyOrder::KeyBytes, 2030);
+    check(50_000, KeyOrder::KeyBytes, 1940);
 }
