@@ -194,7 +194,7 @@ impl Components {
     }
 
     /// Works on at most one batch. The inner error is the job's own.
-    pub async fn do_work(&self) -> Result<Result<WorkReport, String>, InstanceFailure> {
+    pub async fn do_work(&self) -> Result<Result<WorkReport, WorkError>, InstanceFailure> {
         let mut store = self.store(self.export.limits);
         let instance = self.export.typed.instantiate_async(&mut store).await.map_err(instantiation_failure)?;
         instance.tocsin_component_exporter().call_do_work(&mut store).await.map_err(fault)
@@ -215,7 +215,9 @@ impl Components {
     }
 }
 
-pub use crate::bindings::export::exports::tocsin::component::exporter::{BatchesReport, WorkReport};
+pub use crate::bindings::export::exports::tocsin::component::exporter::{
+    BatchReport, BatchesReport, WorkError, WorkReport,
+};
 pub use crate::bindings::purge::exports::tocsin::component::purger::FilesReport;
 
 fn instance_limits(memory_mib: u32, compute_ms: u64) -> InstanceLimits {

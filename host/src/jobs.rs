@@ -1,7 +1,7 @@
 //! Jobs: each run once on demand, or all by a timer.
 
 use crate::config::JobsConfig;
-use crate::engine::{Components, InstanceFailure};
+use crate::engine::{Components, FilesReport, InstanceFailure, WorkError, WorkReport};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -55,36 +55,55 @@ async fn create_batches(components: &Components) -> Result<serde_json::Value, Jo
     Ok(serde_json::json!({ "created": report.created, "already_running": report.already_running }))
 }
 
-/// One fresh instance for each batch, until there is none left. A batch that was given back because its regions are
-/// leased ends the run too: its turn comes again.
+/// One fresh instance for each batch, until there is none left. A batch that fails does not keep the others waiting.
 async fn do_work(components: &Components) -> Result<serde_json::Value, JobFailure> {
-    let (mut batches, mut keys, mut revised_keys, mut padding, mut bytes) = (0u32, 0u64, 0u64, 0u64, 0u64);
+    let (mut batches, mut new_keys, mut revised_keys, mut padding_keys) = (0u32, 0u64, 0u64, 0u64);
     let mut files = Vec::new();
+    let mut failures = Vec::new();
     loop {
-        let report = components.do_work().await?.map_err(JobFailure)?;
-        let Some(batch_id) = report.batch_id else { break };
-        if !report.completed {
-            tracing::info!(batch_id, "a batch is being worked on elsewhere");
-            break;
+        match components.do_work().await? {
+            Ok(WorkReport::NoBatch) => break,
+            Ok(WorkReport::Busy) => {
+                tracing::info!("the batches that wait are being worked on elsewhere");
+                break;
+            }
+            Ok(WorkReport::LostLease(batch_id)) => tracing::warn!(batch_id, "the lease of a batch was lost"),
+            Ok(WorkReport::Completed(report)) => {
+                tracing::info!(
+                    batch_id = report.batch_id,
+                    config_id = report.config_id,
+                    files = report.files.len(),
+                    new_keys = report.new_keys,
+                    revised_keys = report.revised_keys,
+                    padding_keys = report.padding_keys,
+                    "completed an export batch"
+                );
+                if report.bad_rows > 0 {
+                    tracing::error!(
+                        batch_id = report.batch_id,
+                        rows = report.bad_rows,
+                        "rows were unreadable and left out"
+                    );
+                }
+                batches += 1;
+                new_keys += report.new_keys;
+                revised_keys += report.revised_keys;
+                padding_keys += report.padding_keys;
+                files.extend(report.files);
+            }
+            Err(WorkError::Batch(error)) => failures.push(error),
+            Err(WorkError::Leasing(error)) => {
+                failures.push(error);
+                break;
+            }
         }
-        tracing::info!(
-            batch_id,
-            files = report.files.len(),
-            keys = report.keys,
-            revised_keys = report.revised_keys,
-            padding = report.padding,
-            bytes = report.bytes,
-            "completed an export batch"
-        );
-        batches += 1;
-        keys += report.keys;
-        revised_keys += report.revised_keys;
-        padding += report.padding;
-        bytes += report.bytes;
-        files.extend(report.files);
+    }
+    if !failures.is_empty() {
+        return Err(JobFailure(failures.join("; ")));
     }
     Ok(serde_json::json!({
-        "batches": batches, "files": files, "keys": keys, "revised_keys": revised_keys, "padding": padding, "bytes": bytes,
+        "batches": batches, "files": files, "new_keys": new_keys, "revised_keys": revised_keys,
+        "padding_keys": padding_keys,
     }))
 }
 
@@ -99,10 +118,17 @@ async fn purge(components: &Components) -> Result<serde_json::Value, JobFailure>
         (Err(first), Err(second)) => return Err(JobFailure(format!("{first}; {second}"))),
         (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
     };
-    tracing::info!(exposures, files = files.deleted, failed = files.failed, indexes = files.indexes, "purged");
+    let FilesReport { deleted, delete_failures, kept, indexes_written, index_failures } = files;
+    tracing::info!(exposures, files = deleted, kept, indexes = indexes_written, "purged");
+    if delete_failures > 0 || !index_failures.is_empty() {
+        return Err(JobFailure(format!(
+            "{delete_failures} export files could not be deleted, the indexes of export configs {index_failures:?} not \
+             written; the next run tries again"
+        )));
+    }
     Ok(serde_json::json!({
-        "exposures_deleted": exposures, "files_deleted": files.deleted, "files_failed": files.failed,
-        "indexes_rewritten": files.indexes,
+        "exposures_deleted": exposures, "files_deleted": deleted, "files_kept": kept,
+        "indexes_rewritten": indexes_written,
     }))
 }
 

@@ -1,7 +1,7 @@
 //! The Tocsin host: runs the components on wasmtime and gives them storage, signing and files.
 //!
 //! Map: [`engine`] runs components, [`capability`] is what they may ask for, [`storage`], [`signing`] and [`blobs`] do
-//! it. [`http`] is what phones and operators reach, [`jobs`] the timer, [`admin`] and [`cli`] the commands.
+//! it. [`http`] is what phones and operators reach, [`jobs`] the timer, [`admin`] and the binary the commands.
 
 pub mod admin;
 pub mod bindings;
@@ -12,7 +12,9 @@ pub mod config;
 pub mod engine;
 pub mod http;
 pub mod jobs;
+pub mod server;
 pub mod services;
 pub mod signing;
 pub mod state;
 pub mod storage;
+pub mod telemetry;

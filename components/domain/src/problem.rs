@@ -84,3 +84,8 @@ impl Problem {
         Self { status, code, detail: detail.into() }
     }
 }
+
+/// The body of a job that failed: `{"errors":["..."]}`.
+pub fn failures_json(failures: &[String]) -> String {
+    serde_json::json!({ "errors": failures }).to_string()
+}

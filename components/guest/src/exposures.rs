@@ -47,7 +47,8 @@ fn stored_exposure(row: wit::StoredExposure) -> Result<StoredExposure, PortError
         version,
         key: key_from_wit(key),
         rolling_start: IntervalNumber::new(rolling_start),
-        rolling_period: RollingPeriod::try_from(i64::from(rolling_period)).map_err(|_| out_of_range("rolling period"))?,
+        rolling_period: RollingPeriod::try_from(i64::from(rolling_period))
+            .map_err(|_| out_of_range("rolling period"))?,
         report_type: report_type.map(report_type_from_wit),
         revised_report_type: revised_report_type.map(report_type_from_wit),
         local_provenance,

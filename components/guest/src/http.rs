@@ -73,3 +73,36 @@ pub fn respond(out: ResponseOutparam, response: &Response<'_>) {
     }
     let _ = OutgoingBody::finish(body, None);
 }
+
+/// What a job says to the scheduler that called it (`spec/jobs.md`).
+#[derive(Debug)]
+pub enum JobOutcome {
+    /// All of it was done.
+    Done,
+    /// Another run holds its lease.
+    TooEarly,
+    /// Some or all of it failed; the texts are for the operator, who alone reaches these routes.
+    Failed(Vec<String>),
+}
+
+impl JobOutcome {
+    /// Done if nothing failed.
+    pub fn from_failures(failures: Vec<String>) -> Self {
+        if failures.is_empty() { Self::Done } else { Self::Failed(failures) }
+    }
+}
+
+/// Answers a scheduler: 200 when there is nothing to do again, 500 with the failures otherwise.
+pub fn respond_job(out: ResponseOutparam, outcome: JobOutcome) {
+    let (status, body) = match outcome {
+        JobOutcome::Done => (200, r#"{"ok":true}"#.to_owned()),
+        JobOutcome::TooEarly => (200, "{\"error\":\"too early\"}\n".to_owned()),
+        JobOutcome::Failed(failures) => (500, tocsin_domain::problem::failures_json(&failures)),
+    };
+    respond(out, &Response { status, headers: &[("content-type", "application/json")], body: body.as_bytes() });
+}
+
+/// Answers a path that is no route.
+pub fn respond_not_found(out: ResponseOutparam) {
+    respond(out, &Response { status: 404, headers: &[], body: b"404 page not found\n" });
+}

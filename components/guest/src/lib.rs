@@ -3,7 +3,7 @@
 //! This is the only crate that binds the imports; a component that uses [`Host`] still imports no more than the
 //! interfaces whose functions it calls. Conversions only: nothing is decided here.
 
-#[expect(unsafe_code, clippy::all, reason = "generated; documented in wit/")]
+#[expect(clippy::all, reason = "generated; documented in wit/")]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../../wit",

@@ -25,10 +25,7 @@ impl Retention for Host {
 
     fn expired_files(&self, limit: u32) -> Result<Vec<ExpiredFile>, PortError> {
         let files = wit::expired_files(limit).map_err(port_error)?;
-        Ok(files
-            .into_iter()
-            .map(|wit::ExpiredFile { id, bucket, name }| ExpiredFile { id, bucket, name })
-            .collect())
+        Ok(files.into_iter().map(|wit::ExpiredFile { id, bucket, name }| ExpiredFile { id, bucket, name }).collect())
     }
 
     fn forget_files(&self, ids: &[u64]) -> Result<(), PortError> {

@@ -4,6 +4,7 @@
 mod apply;
 pub mod client;
 
+pub(crate) use apply::warn_about_bypasses;
 pub use apply::{AdminFailure, apply};
 
 use crate::jobs::Job;
