@@ -23,6 +23,10 @@ pub(super) fn open_writing(path: &Path, options: &SqliteOptions) -> rusqlite::Re
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages)?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // Purged keys are overwritten with zeros, not only unlinked.
+    connection.pragma_update(None, "secure_delete", true)?;
+    // A long read can make the log grow; afterwards it shrinks to this many bytes.
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     Ok(connection)
 }
 
@@ -40,6 +44,8 @@ fn open(path: &Path, cache_mebibytes: u32) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // Negative: KiB instead of pages.
     connection.pragma_update(None, "cache_size", -i64::from(cache_mebibytes) * 1024)?;
+    // No copies of rows in temporary files.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }

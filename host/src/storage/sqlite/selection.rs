@@ -13,8 +13,9 @@ use tocsin_domain::interval::{IntervalNumber, Timestamp};
 use tocsin_domain::ports::PortError;
 use tocsin_domain::ports::exports::{KeyRange, Page, Pass, Selection, SelectionSize, Window};
 
-/// A cursor of the revised pass is the seconds since the window's start, then a row id.
-const LONGEST_REVISED_WINDOW: i64 = 1 << (u64::BITS - RowId::BITS);
+/// A cursor of the revised pass is the seconds since the window's start, then a row id: three days at most, where a batch
+/// covers one.
+const CURSOR_SECONDS: u64 = 1 << (u64::BITS - RowId::BITS);
 
 /// The columns of both passes, in the order of [`exposure`].
 const COLUMNS: &str = "e.id, e.provenance_id, e.key, e.rolling_start, e.rolling_period, e.transmission_risk";
@@ -30,7 +31,7 @@ pub(super) fn read(
     let accepted = Accepted::load(connection, selection)?;
     let query = match pass {
         Pass::Primary => Query::primary(selection.window, keys, cursor),
-        Pass::Revised => Query::revised(selection.window, keys, cursor)?,
+        Pass::Revised => Query::revised(selection.window, keys, cursor),
     };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut rows_left = limit;
@@ -71,7 +72,7 @@ pub(super) fn count(connection: &Connection, selection: &Selection) -> Result<Se
     };
     Ok(SelectionSize {
         primary: count(Query::primary(selection.window, KeyRange::ALL, 0))?,
-        revised: count(Query::revised(selection.window, KeyRange::ALL, 0)?)?,
+        revised: count(Query::revised(selection.window, KeyRange::ALL, 0))?,
     })
 }
 
@@ -132,11 +133,8 @@ impl Query {
     }
 
     /// CROSS JOIN: the index on the time of revision first, then the rows.
-    fn revised(window: Window, keys: KeyRange, cursor: u64) -> Result<Self, Failure> {
+    fn revised(window: Window, keys: KeyRange, cursor: u64) -> Self {
         let Window { start, end } = window;
-        if end.unix().saturating_sub(start.unix()) > LONGEST_REVISED_WINDOW {
-            return Err(PortError::Internal("an export window is longer than three days".to_owned()).into());
-        }
         let seconds = i64::try_from(cursor >> RowId::BITS).unwrap_or(i64::MAX);
         let after_id = RowId::from_low_bits(cursor).map_or(0, RowId::column);
         let after = start.plus_seconds(seconds).unix();
@@ -149,7 +147,7 @@ impl Query {
         };
         query.require_keys(keys);
         query.after_columns.push_str(" ORDER BY r.revised_at, r.exposure_id");
-        Ok(query)
+        query
     }
 
     fn sql(&self, columns: &str) -> String {
@@ -177,7 +175,10 @@ fn is_hour(time: Timestamp) -> bool {
 }
 
 fn revised_cursor(window: Window, revised_at: i64, id: u64) -> Result<u64, Failure> {
-    let seconds = u64::try_from(revised_at - window.start.unix()).map_err(|_| out_of_range(8, "outside the window"))?;
+    let seconds = u64::try_from(revised_at.saturating_sub(window.start.unix())).unwrap_or(u64::MAX);
+    if seconds >= CURSOR_SECONDS {
+        return Err(PortError::Internal("a window longer than three days has several pages".to_owned()).into());
+    }
     Ok((seconds << RowId::BITS) | id)
 }
 
