@@ -18,7 +18,7 @@ pub(super) fn create_private(path: &Path) -> io::Result<File> {
 
 /// The connection of the writer thread.
 pub(super) fn open_writing(path: &Path, options: &SqliteOptions) -> rusqlite::Result<Connection> {
-    let connection = open(path, u32::from(options.cache_mebibytes))?;
+    let connection = open(path, options.cache_mebibytes)?;
     // FULL: an answered publish survives a power cut. With grouped commits NORMAL is no faster.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages)?;
@@ -32,7 +32,7 @@ pub(super) fn open_writing(path: &Path, options: &SqliteOptions) -> rusqlite::Re
 
 /// A connection that only reads.
 pub(super) fn open_reading(path: &Path, options: &SqliteOptions) -> rusqlite::Result<Connection> {
-    let connection = open(path, u32::from(options.cache_mebibytes).div_ceil(4))?;
+    let connection = open(path, options.cache_mebibytes.div_ceil(4))?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
@@ -42,8 +42,9 @@ fn open(path: &Path, cache_mebibytes: u32) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    // Negative: KiB instead of pages.
-    connection.pragma_update(None, "cache_size", -i64::from(cache_mebibytes) * 1024)?;
+    // Negative: KiB instead of pages, in 32 bits.
+    let kibibytes = i64::from(cache_mebibytes).saturating_mul(1_024).min(i64::from(i32::MAX));
+    connection.pragma_update(None, "cache_size", -kibibytes)?;
     // No copies of rows in temporary files.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(64);

@@ -46,7 +46,7 @@ use writer::{Writer, WriterHandle};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SqliteOptions {
     /// Page cache of the writing connection in MiB. Each reading connection has a quarter of it.
-    pub cache_mebibytes: u16,
+    pub cache_mebibytes: u32,
     /// Pages of 4 KiB in the write-ahead log after which it is copied into the database file. More is a little faster
     /// and stalls publishes for longer: about 20 ms at 1,000.
     pub checkpoint_pages: u32,
