@@ -281,7 +281,7 @@ pub trait Administration {
     fn export_batches(&self, config_id: Option<u64>, limit: u32) -> Result<Vec<ExportBatchRecord>, AdminError>;
     /// The files of a batch, in the order they were registered.
     fn export_files(&self, batch_id: u64) -> Result<Vec<ExportFileRecord>, AdminError>;
-    /// Counts for `/health`.
+    /// Counts for `/health`; fails when the store can no longer write.
     fn status(&self) -> Result<StoreStatus, AdminError>;
 }
 

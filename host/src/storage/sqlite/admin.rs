@@ -11,6 +11,7 @@ use super::failure::id_to_column;
 use super::{SqliteStore, out_of_range};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 use tocsin_domain::interval::Timestamp;
+use tocsin_domain::ports::PortError;
 
 impl Administration for SqliteStore {
     fn add_health_authority(&self, new: &NewHealthAuthority) -> Result<HealthAuthorityRecord, AdminError> {
@@ -110,6 +111,9 @@ impl Administration for SqliteStore {
     }
 
     fn status(&self) -> Result<StoreStatus, AdminError> {
+        if !self.writer.is_running() {
+            return Err(PortError::Unavailable.into());
+        }
         let open = "SELECT count(*), min(end_at) FROM export_batch WHERE state IN ('open', 'leased')";
         let read = |connection: &Connection| connection.query_row(open, [], |row| Ok((id_of(row, 0)?, row.get(1)?)));
         let (open_batches, oldest_open_batch_end_unix) = self.shared.readers.read::<_, rusqlite::Error>(read)?;

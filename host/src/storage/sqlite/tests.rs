@@ -1,6 +1,6 @@
 //! The conformance suite, and what only this store promises.
 
-use super::super::administration::{Administration, BatchState};
+use super::super::administration::{AdminError, Administration, BatchState};
 use super::super::conformance::{self, HOUR, NOON, at, is_stored, key, publish, selection, stored, submission, window};
 use super::*;
 use std::os::unix::fs::PermissionsExt;
@@ -273,4 +273,19 @@ fn purged_keys_are_overwritten_in_the_file() {
     let left: Vec<u64> = (0..2_000).filter(|number| contains(*number)).collect();
     assert!(left.len() <= 2, "{left:?}");
     assert!(contains(2_000));
+}
+
+#[test]
+fn store_without_its_writer_answers_that_it_is_unavailable_and_says_so_in_its_status() {
+    let (store, folder) = open_fresh();
+    publish(&store, &submission(0..5, NOON));
+    let panic = |_: &mut Writer| -> Result<(), PortError> { panic!("on purpose") };
+    assert_eq!(store.writer.call(panic), Err(PortError::Unavailable));
+    assert_eq!(store.insert_and_revise(&submission([9], NOON)), Err(PortError::Unavailable));
+    while store.writer.is_running() {
+        std::thread::yield_now();
+    }
+    assert_eq!(store.status(), Err(AdminError::Store(PortError::Unavailable)));
+    drop(store);
+    assert_eq!(open(&folder).rows(), 5);
 }

@@ -69,6 +69,11 @@ impl WriterHandle {
         result.recv().unwrap_or_else(|_| Err(PortError::Unavailable.into()))
     }
 
+    /// Whether the thread is there. Only a panic, that is, a mistake of ours, ends it early.
+    pub(super) fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Should the writer be gone, the request is dropped, and with it the end that its caller waits for.
     fn send(&self, request: Request) {
         if let Some(requests) = &self.requests {
