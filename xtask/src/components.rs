@@ -10,6 +10,9 @@ use std::process::Command;
 /// Names of the components. The package of `publish` is `tocsin-publish`, its file `publish.wasm`.
 pub(crate) const NAMES: [&str; 4] = ["publish", "verification", "export", "purge"];
 
+/// Components that only tests run, in `target/components/test`: neither `build` nor `dist` knows them.
+pub(crate) const TEST_NAMES: [&str; 1] = ["hostile"];
+
 /// Cargo profile of the components: `[profile.component]` in the workspace's manifest.
 pub(crate) const PROFILE: &str = "component";
 
@@ -18,14 +21,26 @@ pub(crate) const FOLDER_VARIABLE: &str = "TOCSIN_COMPONENTS_DIR";
 
 /// Builds all components into `target/components`.
 pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
+    build_some(&NAMES, workspace, steps)?;
+    collect(&NAMES, &workspace.components(), workspace)
+}
+
+/// As [`build`], and those that only tests run.
+pub(crate) fn build_with_tests(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
+    let all: Vec<&str> = NAMES.into_iter().chain(TEST_NAMES).collect();
+    build_some(&all, workspace, steps)?;
+    collect(&NAMES, &workspace.components(), workspace)?;
+    collect(&TEST_NAMES, &workspace.components().join("test"), workspace)
+}
+
+fn build_some(names: &[&str], workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
     let rustc = wasm_target::ensure(workspace, steps)?;
     let mut cargo = cargo(workspace, &rustc);
     cargo.args(["build", "--profile", PROFILE, "--target", TARGET]);
-    for name in NAMES {
+    for name in names {
         cargo.arg("--package").arg(package(name));
     }
-    steps.run("building components", "see the compiler's message above", &mut cargo)?;
-    collect(workspace)
+    steps.run("building components", "see the compiler's message above", &mut cargo)
 }
 
 /// The package of a component.
@@ -44,10 +59,9 @@ pub(crate) fn cargo(workspace: &Workspace, rustc: &WasmRustc) -> Command {
 }
 
 /// Copies what cargo built to the names the host knows, and prints sizes.
-fn collect(workspace: &Workspace) -> Result<(), Failure> {
-    let folder = workspace.components();
-    std::fs::create_dir_all(&folder).map_err(|error| cannot_write(workspace, &folder, &error))?;
-    for name in NAMES {
+fn collect(names: &[&str], folder: &Path, workspace: &Workspace) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(|error| cannot_write(workspace, folder, &error))?;
+    for name in names {
         let built = workspace.wasm_target().join(TARGET).join(PROFILE).join(format!("tocsin_{name}.wasm"));
         let content = std::fs::read(&built).map_err(|error| {
             Failure::new(

@@ -38,6 +38,12 @@ pub(crate) fn everything(workspace: &Workspace, steps: &mut Steps) -> Result<(),
     host(workspace, steps)
 }
 
+/// As [`everything`], with the components that only tests run.
+pub(crate) fn everything_for_tests(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
+    components::build_with_tests(workspace, steps)?;
+    host(workspace, steps)
+}
+
 fn host(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--release", "--bin", "tocsin"]).args(HOST_PACKAGES);

@@ -14,16 +14,19 @@ const NO_RUSTFMT: &str = "`cargo fmt --all` repairs the layout; if rustfmt is mi
 const NO_CLIPPY: &str = "see clippy's messages above; if clippy is missing: rustup component add clippy";
 
 pub(crate) fn run(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
-    steps.run("checking the layout", NO_RUSTFMT, workspace.cargo().args(["fmt", "--all", "--check"]))?;
-    // Release, as the tests are: the slow C code and the macros are then built once for both.
-    for (name, packages) in
-        [("clippy, native", LIGHT_PACKAGES.as_slice()), ("clippy, host and tests", HOST_PACKAGES.as_slice())]
-    {
-        let mut cargo = workspace.cargo();
-        cargo.args(["clippy", "--all-targets", "--release"]).args(packages).args(["--", "--deny", "warnings"]);
-        steps.run(name, NO_CLIPPY, &mut cargo)?;
-    }
-    wasm(workspace, steps)
+    let layout = steps.run("checking the layout", NO_RUSTFMT, workspace.cargo().args(["fmt", "--all", "--check"]));
+    let light = native("clippy, what needs no host", &LIGHT_PACKAGES, workspace, steps);
+    let host = native("clippy, host and whole", &HOST_PACKAGES, workspace, steps);
+    let wasm = wasm(workspace, steps);
+    // All of it is shown in any case; the first failure decides the exit code.
+    layout.and(light).and(host).and(wasm)
+}
+
+/// Release, as the tests are: the slow C code and the macros are then built once for both.
+fn native(name: &str, packages: &[&str], workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["clippy", "--all-targets", "--release"]).args(packages).args(["--", "--deny", "warnings"]);
+    steps.run(name, NO_CLIPPY, &mut cargo)
 }
 
 /// What `#[cfg(target_family = "wasm")]` hides from the native run.
@@ -37,7 +40,7 @@ fn wasm(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
         eprintln!("xtask: rustup has no {TARGET}: the WebAssembly code is only compiled, not run through clippy");
     }
     cargo.args([if fallback { "check" } else { "clippy" }, "--profile", PROFILE, "--target", TARGET, "--lib"]);
-    for name in ["domain", "guest"].iter().chain(&components::NAMES) {
+    for name in ["domain", "guest"].iter().chain(&components::NAMES).chain(&components::TEST_NAMES) {
         cargo.arg("--package").arg(components::package(name));
     }
     if !fallback {

@@ -17,7 +17,7 @@ Examples:
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folder with configuration, keys, database and files; made with `tocsin init` when it does not exist
+    /// Folder with configuration, keys, database and files; made with `tocsin init` when there is none
     #[arg(long, value_name = "DIR", default_value = "tocsin-data")]
     data: PathBuf,
     /// More arguments for `tocsin serve`
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Resu
         command.env(FOLDER_VARIABLE, workspace.components());
         command
     };
-    if args.data.exists() {
+    if args.data.join("tocsin.toml").exists() {
         eprintln!("==> using {}", args.data.display());
     } else {
         prepare(&args.data, tocsin(), steps)?;

@@ -47,7 +47,7 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
-    build::everything(workspace, steps)?;
+    build::everything_for_tests(workspace, steps)?;
     if args.crash {
         return crash(args, workspace, steps);
     }
