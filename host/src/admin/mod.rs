@@ -3,9 +3,11 @@
 
 mod apply;
 pub mod client;
+mod offline;
 
 pub(crate) use apply::warn_about_bypasses;
 pub use apply::{AdminFailure, apply};
+pub use offline::{OfflineFailure, apply_offline};
 
 use crate::jobs::Job;
 use crate::storage::administration::{
