@@ -157,7 +157,9 @@ fn listen_on_socket(path: &Path) -> Result<UnixListener, StartError> {
 
 fn warn_at_start(services: &Services) {
     if !services.keyring.has_revision_key() {
-        tracing::warn!("there is no revision key, so nobody gets a revision token; make one with `tocsin keys create`");
+        tracing::warn!(
+            "there is no revision key, so nobody gets a revision token; make one with `tocsin keys create-revision`"
+        );
     }
     match services.store.authorized_apps() {
         Ok(apps) => apps.iter().for_each(crate::admin::warn_about_bypasses),

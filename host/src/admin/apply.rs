@@ -135,9 +135,9 @@ fn apply_blocking(services: &Services, request: AdminRequest) -> Result<Value, A
 }
 
 fn status(services: &Services) -> Result<Value, AdminFailure> {
-    let bypassing: Vec<String> = services
-        .store
-        .authorized_apps()?
+    let apps = services.store.authorized_apps()?;
+    let number_of_apps = apps.len();
+    let bypassing: Vec<String> = apps
         .into_iter()
         .filter(|app| app.bypass_verification || app.bypass_revision_token)
         .map(|app| app.name)
@@ -146,6 +146,10 @@ fn status(services: &Services) -> Result<Value, AdminFailure> {
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),
         "store": services.store.status()?,
+        "health_authorities": services.store.health_authorities()?.len(),
+        "apps": number_of_apps,
+        "export_configs": services.store.export_configs()?.len(),
+        "signing_keys": services.keyring.public_keys().len(),
         "apps_that_bypass_checks": bypassing,
         "can_seal_revision_tokens": services.keyring.has_revision_key(),
     }))

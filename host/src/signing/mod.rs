@@ -142,7 +142,7 @@ impl Sealing for Keyring {
     fn seal(&self, plaintext: &[u8]) -> Result<Sealed, PortError> {
         let keys = self.keys.read();
         let (id, key) = keys.revision.last_key_value().ok_or_else(|| {
-            PortError::Internal("there is no revision key; make one with `tocsin keys create`".to_owned())
+            PortError::Internal("there is no revision key; make one with `tocsin keys create-revision`".to_owned())
         })?;
         let nonce = random_bytes::<NONCE_LEN>();
         let mut data = Vec::with_capacity(NONCE_LEN + plaintext.len() + AES_256_GCM.tag_len());
