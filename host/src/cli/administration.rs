@@ -8,6 +8,7 @@ use crate::config::{LogConfig, LogFormat};
 use crate::telemetry;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::sync::OnceLock;
 
 /// Carries out a request and returns its answer.
 pub(super) async fn send(global: &Global, request: AdminRequest) -> Result<Value, Failure> {
@@ -16,7 +17,7 @@ pub(super) async fn send(global: &Global, request: AdminRequest) -> Result<Value
         Ok(value) => Ok(value),
         Err(ClientError::NoServer) => {
             // What a server would log is for people here, and only if something is wrong.
-            telemetry::start(&LogConfig { level: "warn".to_owned(), format: LogFormat::Human }).map_err(failed)?;
+            start_logging()?;
             apply_offline(&config, request).await.map_err(failed)
         }
         Err(error @ ClientError::Refused(_)) => Err(failed(error)),
@@ -25,6 +26,15 @@ pub(super) async fn send(global: &Global, request: AdminRequest) -> Result<Value
             format!("Look at the server's log; its socket is {}.", config.private.socket.display()),
         )),
     }
+}
+
+/// Once in a process.
+fn start_logging() -> Result<(), Failure> {
+    static STARTED: OnceLock<()> = OnceLock::new();
+    if STARTED.set(()).is_err() {
+        return Ok(());
+    }
+    telemetry::start(&LogConfig { level: "warn".to_owned(), format: LogFormat::Human }).map_err(failed)
 }
 
 /// The answer as a record. It comes from this program, maybe of another version.

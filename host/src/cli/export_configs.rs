@@ -244,7 +244,8 @@ mod tests {
     #[test]
     fn several_signers_keep_their_order() {
         let line = "--root us --region US --period 1d --signing-key a --signer b:1:v1 --signer c::";
-        let names: Vec<_> = parsed(line).expect("complete").signers.into_iter().map(|signer| signer.signing_key).collect();
+        let names: Vec<_> =
+            parsed(line).expect("complete").signers.into_iter().map(|signer| signer.signing_key).collect();
         assert_eq!(names, ["a", "b", "c"]);
     }
 

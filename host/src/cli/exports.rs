@@ -6,7 +6,7 @@ use super::failure::{Failure, failed};
 use super::health_authorities::read_public_key;
 use super::output::{Table, count, say};
 use crate::phone::check::{Inspected, MAX_ZIP_BYTES, inspect, unzip};
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,40 +26,35 @@ With --key it also says whether a phone would take the file, and still exits wit
 
 Example:
   tocsin export inspect 1600041600-1600056000-00001.zip --json")]
-    Inspect(FileArgs),
+    Inspect {
+        /// The export file, a zip archive
+        file: PathBuf,
+        /// The public key that phones know (PEM)
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
     /// Check a file as a phone does; exits with 1 if a phone would refuse it
     #[command(after_help = "\
 Example:
   tocsin export verify 1600041600-1600056000-00001.zip --key export.pub.pem")]
-    Verify(FileArgs),
-}
-
-#[derive(Args)]
-pub(super) struct FileArgs {
-    /// The export file, a zip archive
-    file: PathBuf,
-    /// The public key that phones know (PEM)
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    Verify {
+        /// The export file, a zip archive
+        file: PathBuf,
+        /// The public key that phones know (PEM); `tocsin keys public NAME` prints the server's
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
 }
 
 pub(super) fn run(global: &Global, command: ExportCommand) -> Result<(), Failure> {
     match command {
-        ExportCommand::Inspect(args) => look(global, &args).map(|_| ()),
-        ExportCommand::Verify(args) => {
-            if args.key.is_none() {
-                return Err(Failure::new(
-                    "without a key nothing can be verified",
-                    "Name the public key with --key FILE.pem; `tocsin keys public NAME` prints it.",
-                ));
+        ExportCommand::Inspect { file, key } => look(global, &file, key.as_deref()).map(|_| ()),
+        ExportCommand::Verify { file, key } => match look(global, &file, Some(&key))? {
+            Verdict::Refused(reason) => {
+                Err(Failure::new(format!("{}: {reason}", file.display()), "A phone would refuse this file."))
             }
-            match look(global, &args)? {
-                Verdict::Refused(reason) => {
-                    Err(Failure::new(format!("{}: {reason}", args.file.display()), "A phone would refuse this file."))
-                }
-                Verdict::Accepted | Verdict::NotAsked => Ok(()),
-            }
-        }
+            Verdict::Accepted | Verdict::NotAsked => Ok(()),
+        },
     }
 }
 
@@ -69,11 +64,10 @@ enum Verdict {
     Refused(String),
 }
 
-fn look(global: &Global, FileArgs { file, key }: &FileArgs) -> Result<Verdict, Failure> {
-    let public_key = key.as_deref().map(read_public_key).transpose()?;
+fn look(global: &Global, file: &Path, key: Option<&Path>) -> Result<Verdict, Failure> {
+    let public_key = key.map(read_public_key).transpose()?;
     let zip = read_file(file)?;
-    let unreadable =
-        |reason| Failure::new(format!("{}: {reason}", file.display()), "A phone would refuse this file.");
+    let unreadable = |reason| Failure::new(format!("{}: {reason}", file.display()), "A phone would refuse this file.");
     let members = unzip(&zip).map_err(unreadable)?;
     let inspected = inspect(&members).map_err(unreadable)?;
     let (verdict, signed_by) = match public_key.map(|key| inspected.verify(&key).cloned()) {
@@ -179,7 +173,10 @@ fn to_text(inspected: &Inspected<'_>, zip_bytes: usize, verdict: &Verdict, signe
     match verdict {
         Verdict::NotAsked => row("verified", "no; name the public key with --key".to_owned()),
         Verdict::Accepted => {
-            row("verified", format!("yes, a phone takes it; signed by {}", signed_by.map(signer_text).unwrap_or_default()));
+            row(
+                "verified",
+                format!("yes, a phone takes it; signed by {}", signed_by.map(signer_text).unwrap_or_default()),
+            );
         }
         Verdict::Refused(reason) => row("verified", format!("NO: {reason}")),
     }

@@ -20,7 +20,7 @@ impl Failure {
     /// Prints it and gives the exit code.
     pub(super) fn report(&self) -> ExitCode {
         // Nobody may be there to read it.
-        let _ = write!(std::io::stderr().lock(), "error: {self}\n");
+        let _ = writeln!(std::io::stderr().lock(), "error: {self}");
         ExitCode::FAILURE
     }
 }

@@ -1,8 +1,8 @@
 //! `tocsin init`: a data folder with configuration, keys and database.
 
+use super::Global;
 use super::failure::{Failure, failed};
 use super::output::show;
-use super::Global;
 use crate::config::{Config, FILE_NAME};
 use crate::server::open_services;
 use crate::signing::KeyFileError;
@@ -157,7 +157,11 @@ pub(super) fn config_text(settings: &[(String, String)]) -> Result<String, Failu
                     Some(index) => text.push_str(&format!("{field} = {}", settings[index].1)),
                     None => text.push_str(&format!("# {bare}")),
                 }
-                settings.iter().zip(&mut used).filter(|((name, _), _)| *name == path).for_each(|(_, used)| *used = true);
+                settings
+                    .iter()
+                    .zip(&mut used)
+                    .filter(|((name, _), _)| *name == path)
+                    .for_each(|(_, used)| *used = true);
             }
             None => text.push_str(line),
         }

@@ -69,9 +69,13 @@ mod tests {
     fn reports_are_sentences() {
         let check = |job, value: Value, expect: &str| assert_eq!(text(job, &value).trim_end(), expect);
         check(Job::CreateBatches, json!({"created": 1, "already_running": false}), "Created 1 batch.");
-        check(Job::Purge, json!({"exposures_deleted": 14_000, "files_deleted": 1}),
-            "Deleted 14,000 exposures and 1 export file.");
-        let work = json!({"batches": 2, "files": ["us/1.zip"], "new_keys": 1001, "revised_keys": 1, "padding_keys": 987});
+        check(
+            Job::Purge,
+            json!({"exposures_deleted": 14_000, "files_deleted": 1}),
+            "Deleted 14,000 exposures and 1 export file.",
+        );
+        let work =
+            json!({"batches": 2, "files": ["us/1.zip"], "new_keys": 1001, "revised_keys": 1, "padding_keys": 987});
         let expect = "Completed 2 batches: 1,001 new keys (987 of them padding), 1 revised key.\n  us/1.zip";
         check(Job::DoWork, work, expect);
     }

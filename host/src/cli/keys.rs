@@ -69,7 +69,9 @@ pub(super) async fn run(global: &Global, command: KeysCommand) -> Result<(), Fai
         KeysCommand::Create { name } => {
             let value = send(global, AdminRequest::CreateSigningKey { name }).await?;
             let key: SigningKey = read(&value)?;
-            show(global, &value, || format!("Made signing key {:?}. Its public half:\n{}", key.name, key.public_key_pem));
+            show(global, &value, || {
+                format!("Made signing key {:?}. Its public half:\n{}", key.name, key.public_key_pem)
+            });
         }
         KeysCommand::CreateRevision => {
             let value = send(global, AdminRequest::CreateRevisionKey).await?;

@@ -52,8 +52,9 @@ impl Table {
     fn text(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let cell = |row: &Vec<String>, column: usize| row.get(column).cloned().unwrap_or_default();
-        let widths: Vec<usize> =
-            (0..columns).map(|column| self.rows.iter().map(|row| width(&cell(row, column))).max().unwrap_or(0)).collect();
+        let widths: Vec<usize> = (0..columns)
+            .map(|column| self.rows.iter().map(|row| width(&cell(row, column))).max().unwrap_or(0))
+            .collect();
         let right: Vec<bool> =
             (0..columns).map(|column| self.rows.iter().skip(1).all(|row| is_figure(&cell(row, column)))).collect();
         let mut text = String::new();
@@ -146,7 +147,8 @@ mod tests {
 
     #[test]
     fn figures_are_grouped() {
-        for (number, expect) in [(0, "0"), (999, "999"), (1000, "1,000"), (14_000, "14,000"), (1_234_567, "1,234,567")] {
+        for (number, expect) in [(0, "0"), (999, "999"), (1000, "1,000"), (14_000, "14,000"), (1_234_567, "1,234,567")]
+        {
             assert_eq!(count(number), expect);
         }
         assert_eq!(counted(1, "key", "keys"), "1 key");

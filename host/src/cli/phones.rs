@@ -150,7 +150,11 @@ async fn publish(global: &Global, args: PublishArgs) -> Result<(), Failure> {
     match report.refused.iter().next() {
         None => Ok(()),
         Some((reason, _)) => Err(Failure::new(
-            format!("{} of {} phones were not accepted: {reason}", count(report.phones - report.accepted), count(phones)),
+            format!(
+                "{} of {} phones were not accepted: {reason}",
+                count(report.phones - report.accepted),
+                count(phones)
+            ),
             "`tocsin app list` and `tocsin health-authority list` show what the server accepts.",
         )),
     }
@@ -168,7 +172,8 @@ fn publish_address(url: Uri) -> Result<Uri, Failure> {
 }
 
 fn publish_text(report: &PublishReport) -> String {
-    let PublishReport { phones, accepted, keys, sent_bytes: _, seconds: time, p50_seconds, p99_seconds, refused } = report;
+    let PublishReport { phones, accepted, keys, sent_bytes: _, seconds: time, p50_seconds, p99_seconds, refused } =
+        report;
     let mut text = format!(
         "{} of {} published {} in {} ({:.0} a second; half were answered within {}, 99 of 100 within {})\n",
         count(*accepted),
@@ -218,7 +223,8 @@ async fn download(global: &Global, args: DownloadArgs) -> Result<(), Failure> {
 fn download_text(report: &DownloadReport) -> String {
     let mut table = Table::new(&["file", "bytes", "keys", "revised", "bytes a key"]);
     for file in &report.files {
-        let DownloadedFile { name, bytes, keys, revised_keys, region: _, start_unix: _, end_unix: _, warnings: _ } = file;
+        let DownloadedFile { name, bytes, keys, revised_keys, region: _, start_unix: _, end_unix: _, warnings: _ } =
+            file;
         let each = per_key(*bytes, keys + revised_keys);
         table.row([name.clone(), count(*bytes), count(*keys), count(*revised_keys), each]);
     }
@@ -228,7 +234,11 @@ fn download_text(report: &DownloadReport) -> String {
     }
     report.refused.iter().for_each(|refused| text.push_str(&format!("refused: {refused}\n")));
     let number = u64::try_from(report.files.len()).unwrap_or(u64::MAX);
-    text.push_str(&format!("{} downloaded and verified in {}\n", counted(number, "file", "files"), seconds(report.seconds)));
+    text.push_str(&format!(
+        "{} downloaded and verified in {}\n",
+        counted(number, "file", "files"),
+        seconds(report.seconds)
+    ));
     if let Some(Matching { looked_for, found }) = report.matching {
         text.push_str(&format!("{} of {} found\n", count(found), counted(looked_for, "key", "keys")));
     }

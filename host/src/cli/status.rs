@@ -21,6 +21,9 @@ pub(super) struct StatusArgs {}
 struct Status {
     version: String,
     store: StoreStatus,
+    health_authorities: u64,
+    apps: u64,
+    export_configs: u64,
     apps_that_bypass_checks: Vec<String>,
     can_seal_revision_tokens: bool,
 }
@@ -33,15 +36,35 @@ pub(super) async fn run(global: &Global, StatusArgs {}: &StatusArgs) -> Result<(
 }
 
 fn text(status: &Status, folder: &str) -> String {
-    let Status { version, store, apps_that_bypass_checks, can_seal_revision_tokens } = status;
+    let Status {
+        version,
+        store,
+        health_authorities,
+        apps,
+        export_configs,
+        apps_that_bypass_checks,
+        can_seal_revision_tokens,
+    } = status;
     let StoreStatus { exposures, open_batches, oldest_open_batch_end_unix } = store;
-    let mut text = format!(
-        "version       {version}\nexposures     {}\nopen batches  {}\n",
-        count(*exposures),
-        count(*open_batches)
-    );
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| text.push_str(&format!("{name:<20}{value}\n"));
+    line("version", version);
+    line("exposures", &count(*exposures));
+    line("health authorities", &count(*health_authorities));
+    line("apps", &count(*apps));
+    line("export configs", &count(*export_configs));
+    line("open batches", &count(*open_batches));
     if let Some(end) = oldest_open_batch_end_unix {
-        text.push_str(&format!("oldest ended  {}\n", show_time(*end)));
+        line("oldest of them", &format!("ended {}", show_time(*end)));
+    }
+    for (number, missing, command) in [
+        (health_authorities, "health authority, so no diagnosis can be verified", "health-authority add"),
+        (apps, "app that may publish", "app add"),
+        (export_configs, "export config, so no files are made", "export-config add"),
+    ] {
+        if *number == 0 {
+            text.push_str(&format!("warning: there is no {missing}; see `tocsin {command} --help`\n"));
+        }
     }
     if !can_seal_revision_tokens {
         text.push_str(&format!(
@@ -61,15 +84,19 @@ mod tests {
 
     #[test]
     fn warnings_say_what_to_do() {
-        let status = |can_seal_revision_tokens, apps: &[&str]| Status {
+        let status = |can_seal_revision_tokens, apps, bypassing: &[&str]| Status {
             version: "1".to_owned(),
+            health_authorities: 1,
+            apps,
+            export_configs: 1,
             store: StoreStatus { exposures: 14_000, open_batches: 1, oldest_open_batch_end_unix: Some(1_600_041_600) },
-            apps_that_bypass_checks: apps.iter().map(|&app| app.to_owned()).collect(),
+            apps_that_bypass_checks: bypassing.iter().map(|&app| app.to_owned()).collect(),
             can_seal_revision_tokens,
         };
-        let good = text(&status(true, &[]), "");
+        let good = text(&status(true, 1, &[]), "");
         assert!(good.contains("14,000") && good.contains("2020-09-14") && !good.contains("warning"), "{good}");
-        let bad = text(&status(false, &["test"]), " --data x");
+        let bad = text(&status(false, 0, &["test"]), " --data x");
         assert!(bad.contains("tocsin keys create-revision --data x") && bad.contains("\"test\" bypasses"), "{bad}");
+        assert!(bad.contains("tocsin app add --help") && !bad.contains("export-config add"), "{bad}");
     }
 }

@@ -70,9 +70,9 @@ impl fmt::Display for Refusal {
             Self::UnknownAlgorithm => {
                 write!(f, "no signature is of the algorithm that phones know ({SIGNATURE_ALGORITHM})")
             }
-            Self::WrongSignature => f.write_str(
-                "no signature fits: the file was signed with another key, or changed after it was signed",
-            ),
+            Self::WrongSignature => {
+                f.write_str("no signature fits: the file was signed with another key, or changed after it was signed")
+            }
             Self::UnknownSigner => f.write_str("export.sig names a signer that export.bin does not name"),
             Self::Nonsense(faults) => write!(f, "the content makes no sense: {faults}"),
         }
@@ -287,7 +287,9 @@ mod tests {
     fn what_makes_no_sense_is_refused_and_what_is_odd_is_told() {
         let (key, _) = generate();
         let bad = members(&key, &KeyMetadata { rolling_period: 145, ..metadata() });
-        assert!(matches!(verify(&bad, &point(&key)), Err(Refusal::Nonsense(text)) if text.contains("1 keys are valid")));
+        assert!(
+            matches!(verify(&bad, &point(&key)), Err(Refusal::Nonsense(text)) if text.contains("1 keys are valid"))
+        );
         let old = KeyMetadata { rolling_start: metadata().rolling_start - 14 * 144, ..metadata() };
         let old = members(&key, &old);
         assert!(verify(&old, &point(&key)).is_ok());

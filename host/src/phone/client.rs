@@ -48,7 +48,8 @@ impl Client {
         body: Bytes,
         limit: usize,
     ) -> Result<(StatusCode, Bytes), PhoneError> {
-        let request = request.header(header::HOST, &self.host).body(Full::new(body)).map_err(|error| self.failed(error))?;
+        let request =
+            request.header(header::HOST, &self.host).body(Full::new(body)).map_err(|error| self.failed(error))?;
         let answer = tokio::time::timeout(TIMEOUT, self.exchange(request, limit)).await;
         let answer = answer.unwrap_or_else(|_| Err(self.failed("no answer within a minute")));
         if answer.is_err() {
@@ -80,7 +81,10 @@ impl Client {
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, PhoneError> {
         let stream = TcpStream::connect(&self.address).await.map_err(|error| {
-            PhoneError(format!("nothing answers at http://{}: {error}. Is the server running (`tocsin serve`)?", self.host))
+            PhoneError(format!(
+                "nothing answers at http://{}: {error}. Is the server running (`tocsin serve`)?",
+                self.host
+            ))
         })?;
         stream.set_nodelay(true).map_err(|error| self.failed(error))?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| self.failed(error))?;

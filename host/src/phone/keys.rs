@@ -29,7 +29,8 @@ pub fn daily_keys(now: Timestamp, days: u32) -> Vec<PhoneKey> {
     (1..=days)
         .map(|day| PhoneKey {
             key: TemporaryExposureKey::new(random_bytes()),
-            rolling_start: today.saturating_sub(i32::try_from(day).unwrap_or(i32::MAX).saturating_mul(INTERVALS_PER_DAY)),
+            rolling_start: today
+                .saturating_sub(i32::try_from(day).unwrap_or(i32::MAX).saturating_mul(INTERVALS_PER_DAY)),
             rolling_period: INTERVALS_PER_DAY,
         })
         .collect()

@@ -155,10 +155,7 @@ struct Seen {
 
 /// Has all phones publish and returns the report and the keys that were accepted. `progress` hears now and then how many
 /// phones are done. Fails when the server cannot be reached; refusals are in the report.
-pub async fn run(
-    plan: PublishPlan,
-    progress: impl Fn(u64),
-) -> Result<(PublishReport, Vec<PhoneKey>), PhoneError> {
+pub async fn run(plan: PublishPlan, progress: impl Fn(u64)) -> Result<(PublishReport, Vec<PhoneKey>), PhoneError> {
     let started = Instant::now();
     let (plan, next, done) = (Arc::new(plan), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let loops = plan.concurrency.clamp(1, plan.phones.max(1));
@@ -178,7 +175,11 @@ pub async fn run(
     Ok(all.into_report(plan.phones, started.elapsed()))
 }
 
-async fn publish_in_turn(plan: Arc<PublishPlan>, next: Arc<AtomicU64>, done: Arc<AtomicU64>) -> Result<Seen, PhoneError> {
+async fn publish_in_turn(
+    plan: Arc<PublishPlan>,
+    next: Arc<AtomicU64>,
+    done: Arc<AtomicU64>,
+) -> Result<Seen, PhoneError> {
     let mut client = Client::new(&plan.url)?;
     let mut seen = Seen::default();
     while next.fetch_add(1, Ordering::Relaxed) < plan.phones {

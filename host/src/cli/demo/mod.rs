@@ -65,13 +65,18 @@ pub(super) fn run(global: &Global, args: &DemoArgs) -> Result<(), Failure> {
         phones: args.phones,
         is_quiet: global.json,
     };
-    demo.title(&format!("Tocsin demo: {}", counted(args.phones, "phone", "phones")), "");
+    if !demo.is_quiet {
+        say(&format!(
+            "Tocsin demo: {} publish, and what becomes of their keys",
+            counted(args.phones, "phone", "phones")
+        ));
+    }
     let server = demo.set_up()?;
     let published = demo.publish(&server)?;
     let waited = demo.export()?;
     let downloaded = demo.download(&server)?;
     server.stop()?;
-    let purged = demo.purge()?;
+    let purged = demo.purge(&downloaded)?;
     demo.go_on()?;
     if global.json {
         let matching = downloaded.matching;
@@ -113,14 +118,12 @@ struct Demo {
 /// What makes the configuration of the demo different from the default.
 fn settings(more: &[(&str, &str)], components: Option<&Path>) -> Vec<(String, String)> {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    let mut settings: Vec<_> = [
-        ("publish.truncate_window_seconds", "1"),
-        ("export.min_window_age_seconds", &*WINDOW_AGE_SECONDS.to_string()),
-    ]
-    .iter()
-    .chain(more)
-    .map(own)
-    .collect();
+    let mut settings: Vec<_> =
+        [("publish.truncate_window_seconds", "1"), ("export.min_window_age_seconds", &*WINDOW_AGE_SECONDS.to_string())]
+            .iter()
+            .chain(more)
+            .map(own)
+            .collect();
     if let Some(folder) = components {
         settings.push(("folders.components".to_owned(), toml::Value::String(folder.display().to_string()).to_string()));
     }
@@ -214,7 +217,11 @@ impl Demo {
         self.line("keys", &format!("{}, one for each of the last {DAYS} days of each phone", count(report.keys)));
         self.line(
             "speed",
-            &format!("{:.0} phones a second, in {}", report.accepted as f64 / report.seconds, seconds(report.seconds)),
+            &format!(
+                "{} phones a second for {}, on one machine with the phones",
+                count((report.accepted as f64 / report.seconds) as u64),
+                seconds(report.seconds)
+            ),
         );
         let (p50, p99) = (seconds(report.p50_seconds), seconds(report.p99_seconds));
         self.line("answers", &format!("half within {p50}, 99 of 100 within {p99}, each one durable before it is sent"));
@@ -225,7 +232,10 @@ impl Demo {
     }
 
     fn export(&mut self) -> Result<Duration, Failure> {
-        self.title("Export", "A batch is cut when its time is over. Files are padded if they hold few keys, and signed.");
+        self.title(
+            "Export",
+            "A batch is cut when its time is over. Files are padded if they hold few keys, and signed.",
+        );
         let published = SystemClock.now();
         let due = published.truncate(PERIOD_SECONDS).plus_seconds(PERIOD_SECONDS + WINDOW_AGE_SECONDS);
         wait_until(due);
@@ -260,7 +270,8 @@ impl Demo {
         }
         for file in &report.files {
             let keys = file.keys + file.revised_keys;
-            let size = format!("{} bytes, {} keys, {} bytes a key", count(file.bytes), count(keys), per_key(file.bytes, keys));
+            let size =
+                format!("{} bytes, {} keys, {} bytes a key", count(file.bytes), count(keys), per_key(file.bytes, keys));
             self.line("file", &format!("{}: {size}", file.name));
         }
         let number = u64::try_from(report.files.len()).unwrap_or(0);
@@ -270,13 +281,16 @@ impl Demo {
         Ok(report)
     }
 
-    fn purge(&mut self) -> Result<Value, Failure> {
+    fn purge(&mut self, downloaded: &DownloadReport) -> Result<Value, Failure> {
         self.title("Two weeks later", "Played by a restart with a TTL of 1 second. What is older than the TTL goes.");
+        let last_end = downloaded.files.iter().map(|file| file.end_unix).max().unwrap_or(0);
         self.configure(&[DURING, LATER].concat())?;
         let log = self.folder.join("server.log");
         let server = self.stage.serve(&log)?;
         let ready = seconds(server.ready_after.as_secs_f64());
         self.line("restarted", &format!("ready in {ready}, with the compiled components from the cache"));
+        // More than a second after the end of the last batch.
+        wait_until(Timestamp::from_unix(last_end).plus_seconds(3));
         // The first run takes files out of the index, the second deletes them: a phone that has just read the index still
         // finds what it names.
         let first: Value = self.stage.run(&["job", "run", "purge"])?;
@@ -290,17 +304,26 @@ impl Demo {
             let exposures = &status["store"]["exposures"];
             return Err(unexpected(format!("{exposures} exposures and {left} files are left after purging")));
         }
-        self.line("deleted", &format!("{} and {}; none is left", counted(exposures, "exposure", "exposures"),
-            counted(files, "export file", "export files")));
+        self.line(
+            "deleted",
+            &format!(
+                "{} and {}; none is left",
+                counted(exposures, "exposure", "exposures"),
+                counted(files, "export file", "export files")
+            ),
+        );
         Ok(json!({ "exposures": exposures, "files": files }))
     }
 
-    fn configure(&self, more: &[(&str, &str)]) -> Result<(), Failure> {
+    /// Writes the configuration anew, as an operator would with an editor.
+    fn configure(&mut self, more: &[(&str, &str)]) -> Result<(), Failure> {
+        let changes: Vec<String> = more.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        self.stage.note(&format!("# in {FILE_NAME}: {}", changes.join(", ")))?;
         let text = config_text(&settings(more, self.components.as_deref()))?;
         write_config(&self.stage.data.join(FILE_NAME), &text)
     }
 
-    fn go_on(&self) -> Result<(), Failure> {
+    fn go_on(&mut self) -> Result<(), Failure> {
         self.configure(&AFTER)?;
         if self.is_quiet {
             return Ok(());
@@ -308,7 +331,8 @@ impl Demo {
         let program = std::env::args().next().unwrap_or_else(|| "tocsin".to_owned());
         let data = self.stage.data.display();
         let downloaded = self.folder.join("downloaded");
-        let first = std::fs::read_dir(&downloaded).map_err(failed)?.filter_map(Result::ok).map(|entry| entry.path()).min();
+        let first =
+            std::fs::read_dir(&downloaded).map_err(failed)?.filter_map(Result::ok).map(|entry| entry.path()).min();
         let first = first.unwrap_or(downloaded);
         let (first, folder) = (first.display(), self.folder.display());
         say(&format!(

@@ -29,9 +29,14 @@ impl Stage {
         Ok(Self { binary: std::env::current_exe().map_err(failed)?, data, commands })
     }
 
+    /// Adds a line to the list of commands.
+    pub(super) fn note(&mut self, line: &str) -> Result<(), Failure> {
+        writeln!(self.commands, "{line}").map_err(failed)
+    }
+
     fn command<S: AsRef<OsStr>>(&mut self, args: &[S]) -> Result<Command, Failure> {
         let texts = args.iter().map(|arg| shell_word(&arg.as_ref().to_string_lossy())).collect::<Vec<_>>().join(" ");
-        writeln!(self.commands, "tocsin --data {} {texts}", self.data.display()).map_err(failed)?;
+        self.note(&format!("tocsin --data {} {texts}", self.data.display()))?;
         let mut command = Command::new(&self.binary);
         command.arg("--json").arg("--data").arg(&self.data).args(args);
         Ok(command)
@@ -73,9 +78,9 @@ impl Stage {
         });
         let stdin = child.stdin.take();
         let mut server = RunningServer { child, stdin, url: String::new(), ready_after: Duration::ZERO };
-        let line = lines.recv_timeout(START_TIMEOUT).map_err(|_| {
-            Failure::new("the server did not start", format!("Its log says why: {}", log.display()))
-        })?;
+        let line = lines
+            .recv_timeout(START_TIMEOUT)
+            .map_err(|_| Failure::new("the server did not start", format!("Its log says why: {}", log.display())))?;
         let value: Value = serde_json::from_str(&line).map_err(failed)?;
         server.url = value["listening"].as_str().unwrap_or_default().to_owned();
         server.ready_after = started.elapsed();
