@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 fn main() {
-    println!("cargo:rerun-if-env-changed=TOCSIN_COMPONENTS_DIR");
     println!("cargo:rerun-if-changed=build.rs");
+    if std::env::var_os("CARGO_FEATURE_EMBEDDED_COMPONENTS").is_some() {
+        println!("cargo:rerun-if-env-changed=TOCSIN_COMPONENTS_DIR");
+    }
     let mut source = String::new();
     for name in ["publish", "verification", "export", "purge"] {
         let constant = name.to_uppercase();

@@ -3,8 +3,9 @@
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use wac_graph::types::Package;
 use wac_graph::{CompositionGraph, EncodeOptions};
 use wasmtime::Engine;
@@ -86,10 +87,13 @@ mod embedded {
 /// same from `[component.publish.dependencies]`.
 pub fn compose_publish(publish: &[u8], verification: &[u8]) -> Result<Vec<u8>, ComponentError> {
     const VERIFIER: &str = "tocsin:component/verifier@0.1.0";
-    let failed = |error: &dyn fmt::Display| ComponentError(format!("publish and verification do not fit: {error:#}"));
+    let failed = |error: &dyn fmt::Display| {
+        ComponentError(format!("publish.wasm and verification.wasm do not fit together: {error:#}"))
+    };
     let mut graph = CompositionGraph::new();
     let mut package = |name: &str, bytes: &[u8]| {
-        let package = Package::from_bytes(name, None, bytes, graph.types_mut()).map_err(|error| failed(&error))?;
+        let package = Package::from_bytes(name, None, bytes, graph.types_mut())
+            .map_err(|error| ComponentError(format!("{name}.wasm is not a component: {error:#}")))?;
         graph.register_package(package).map_err(|error| failed(&error))
     };
     let publish = package("publish", publish)?;
@@ -120,14 +124,22 @@ impl CompileCache {
             .mode(0o700)
             .create(folder)
             .map_err(|error| ComponentError(format!("cannot make the cache folder {}: {error}", folder.display())))?;
+        let mode = std::fs::metadata(folder).map(|folder| folder.permissions().mode());
+        if mode.is_ok_and(|mode| mode & 0o022 != 0) {
+            return Err(ComponentError(format!(
+                "others may write to the cache folder {}, and what it holds is run; `chmod 700` it",
+                folder.display()
+            )));
+        }
         Ok(Self { folder: folder.to_owned() })
     }
 
     /// The component that `make` yields, compiled. `inputs` determine what it yields; with them in the cache it is not
-    /// called.
+    /// called. `name` is for messages.
     pub fn compile(
         &self,
         engine: &Engine,
+        name: &str,
         inputs: &[&[u8]],
         make: impl FnOnce() -> Result<Vec<u8>, ComponentError>,
     ) -> Result<Component, ComponentError> {
@@ -144,22 +156,29 @@ impl CompileCache {
         let started = std::time::Instant::now();
         let compiled = engine
             .precompile_component(&bytes)
-            .map_err(|error| ComponentError(format!("a component does not compile: {error:#}")))?;
-        tracing::info!(milliseconds = started.elapsed().as_millis() as u64, "compiled a component");
+            .map_err(|error| ComponentError(format!("{name}.wasm does not compile: {error:#}")))?;
+        tracing::info!(component = name, milliseconds = started.elapsed().as_millis() as u64, "compiled a component");
         self.store(&file, &compiled);
         deserialize(engine, &compiled)
-            .map_err(|error| ComponentError(format!("a compiled component cannot be loaded: {error:#}")))
+            .map_err(|error| ComponentError(format!("{name}.wasm was compiled and cannot be loaded: {error:#}")))
     }
 
     fn store(&self, file: &Path, compiled: &[u8]) {
-        let temporary = self.folder.join(format!("{}.tmp", std::process::id()));
+        static WRITES: AtomicU64 = AtomicU64::new(0);
+        // A name of its own for each write: two that share one would leave a mixture, and it is run.
+        let write = WRITES.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.folder.join(format!("{}-{write}.tmp", std::process::id()));
         let written = std::fs::OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o600)
             .open(&temporary)
-            .and_then(|mut out| out.write_all(compiled))
+            .and_then(|mut out| {
+                out.write_all(compiled)?;
+                // After a power failure the name must not lead to a file with holes.
+                out.sync_all()
+            })
             .and_then(|()| std::fs::rename(&temporary, file));
         if let Err(error) = written {
             tracing::warn!(%error, "cannot write to the cache of compiled components; the next start will be slower");
@@ -191,4 +210,14 @@ fn load_compiled(engine: &Engine, file: &Path) -> wasmtime::Result<Component> {
 fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
     // Safety: the bytes come straight from `Engine::precompile_component` of the same engine.
     unsafe { Component::deserialize(engine, compiled) }
+}
+
+/// Names of what a component imports, sorted: the whole of what it can ask for.
+pub fn import_names(bytes: &[u8]) -> Result<Vec<String>, ComponentError> {
+    let engine = Engine::default();
+    let component = Component::new(&engine, bytes)
+        .map_err(|error| ComponentError(format!("a component does not compile: {error:#}")))?;
+    let mut names: Vec<String> = component.component_type().imports(&engine).map(|(name, _)| name.to_owned()).collect();
+    names.sort();
+    Ok(names)
 }

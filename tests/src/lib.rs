@@ -1,1 +1,4 @@
+//! What tests and benchmarks share: a real server in this process or its own, phones, a health authority, and the tools
+//! of others.
 
+pub mod harness;

@@ -3,7 +3,6 @@
 //! This is the only crate that binds the imports; a component that uses [`Host`] still imports no more than the
 //! interfaces whose functions it calls. Conversions only: nothing is decided here.
 
-#[expect(clippy::all, reason = "generated; documented in wit/")]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../../wit",
@@ -12,6 +11,7 @@ pub mod bindings {
     });
 }
 
+pub mod arena;
 mod authorized_apps;
 mod blobs;
 mod convert;
@@ -31,6 +31,10 @@ pub use convert::{port_error_to_wit, report_type_from_wit, report_type_to_wit};
 
 use tocsin_domain::interval::Timestamp;
 use tocsin_domain::ports::{Clock, Random};
+
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static ALLOCATOR: arena::ArenaAllocator = arena::ArenaAllocator::new();
 
 /// The host, as the component sees it: every port of the domain.
 #[derive(Clone, Copy, Debug, Default)]

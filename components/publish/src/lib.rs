@@ -9,7 +9,6 @@ use tocsin_domain::publish::service::Publisher;
 use tocsin_guest::{Host, http};
 use wasip2::http::types::{IncomingRequest, ResponseOutparam};
 
-#[expect(unreachable_pub, reason = "generated; documented in wit/")]
 mod bindings {
     wit_bindgen::generate!({
         path: "../../wit",

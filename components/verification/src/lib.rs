@@ -8,7 +8,6 @@ use tocsin_domain::ports::verifier::{self as domain, Verifier};
 use tocsin_domain::verification::certificate::CertificateVerifier;
 use tocsin_guest::{Host, port_error_to_wit, report_type_to_wit};
 
-#[expect(unreachable_pub, reason = "generated; documented in wit/")]
 mod bindings {
     wit_bindgen::generate!({
         path: "../../wit",

@@ -5,9 +5,11 @@ pub mod private;
 pub mod public;
 pub mod server;
 
+use crate::engine::{InstanceFailure, ServiceName};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
+use std::time::Duration;
 
 /// A body that is whole in memory.
 pub type Body = Full<Bytes>;
@@ -33,15 +35,13 @@ pub(crate) fn text(status: StatusCode, text: &'static str) -> Response<Body> {
     response
 }
 
-/// Runs a component and turns its failure into an answer.
-pub(crate) async fn run_component(
-    components: &crate::engine::Components,
-    service: crate::engine::ServiceName,
-    request: http::Request<Bytes>,
-    limit: std::time::Duration,
+/// Waits for a component and turns its failure into an answer.
+pub(crate) async fn answer_of_component(
+    service: ServiceName,
+    limit: Duration,
+    work: impl Future<Output = Result<Response<Bytes>, InstanceFailure>>,
 ) -> Response<Body> {
-    use crate::engine::InstanceFailure;
-    match tokio::time::timeout(limit, components.handle_http(service, request)).await {
+    match tokio::time::timeout(limit, work).await {
         Ok(Ok(response)) => response.map(Full::new),
         Ok(Err(InstanceFailure::Fault(error))) => {
             tracing::error!(service = ?service, error, "a component failed");

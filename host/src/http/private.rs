@@ -1,7 +1,7 @@
 //! The private routes: jobs, as a scheduler calls them, and administration. They listen on a Unix socket, or on an address
 //! that only the operator reaches.
 
-use super::{Body, json, problem, run_component, text};
+use super::{Body, answer_of_component, json, problem, text};
 use crate::admin::{self, AdminRequest};
 use crate::engine::{Components, ServiceName};
 use bytes::Bytes;
@@ -37,7 +37,7 @@ impl PrivateRoutes {
         };
         let mut request = request.map(|_| Bytes::new());
         request.headers_mut().insert(http::header::HOST, http::HeaderValue::from_static("localhost"));
-        run_component(&self.components, service, request, JOB_TIMEOUT).await
+        answer_of_component(service, JOB_TIMEOUT, self.components.handle_http(service, request)).await
     }
 
     async fn administer(&self, request: Request<Incoming>) -> Response<Body> {

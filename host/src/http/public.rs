@@ -1,15 +1,17 @@
 //! The public routes: publish, export files, their verification keys, health.
 
 use super::export_files::ExportFiles;
-use super::{Body, json, problem, retry_later, run_component, text};
+use super::{Body, answer_of_component, json, problem, retry_later, text};
 use crate::config::PublicConfig;
 use crate::engine::{Components, ServiceName};
+use crate::services::Services;
+use crate::storage::administration::Administration;
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// Route of the public keys that verify export files.
@@ -26,6 +28,7 @@ struct Shared {
     components: Arc<Components>,
     files: ExportFiles,
     permits: Semaphore,
+    health: Health,
     max_body_bytes: usize,
     read_timeout: Duration,
     request_timeout: Duration,
@@ -40,6 +43,7 @@ impl PublicRoutes {
                 components,
                 files,
                 permits: Semaphore::new(config.max_concurrent_requests),
+                health: Health::default(),
                 max_body_bytes: config.max_body_bytes,
                 read_timeout: Duration::from_millis(config.read_timeout_ms),
                 request_timeout: Duration::from_millis(config.request_timeout_ms),
@@ -54,7 +58,7 @@ impl PublicRoutes {
             return self.publish(request).await;
         }
         if path == "/health" {
-            return json(StatusCode::OK, &serde_json::json!({ "status": "ok" }));
+            return self.health().await;
         }
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return text(StatusCode::NOT_FOUND, "404 page not found\n");
@@ -80,16 +84,45 @@ impl PublicRoutes {
                 return problem(StatusCode::REQUEST_TIMEOUT, "bad_request", "the request body did not arrive in time");
             }
         };
-        // `wasi:http` wants an authority; HTTP/1.0 clients may send none, and publish does not look at it.
-        if parts.uri.authority().is_none() && !parts.headers.contains_key(http::header::HOST) {
-            parts.headers.insert(http::header::HOST, http::HeaderValue::from_static("localhost"));
-        }
         let permit = tokio::time::timeout(shared.request_timeout, shared.permits.acquire()).await;
         let Ok(Ok(_permit)) = permit else {
             return retry_later();
         };
-        let request = Request::from_parts(parts, body);
-        run_component(&shared.components, ServiceName::Publish, request, shared.request_timeout).await
+        // `wasi:http` wants a readable authority. Clients may send none (HTTP/1.0) or nonsense, and publish does not look
+        // at it.
+        parts.headers.insert(header::HOST, HeaderValue::from_static("localhost"));
+        let work = shared.components.publish_over_http(Request::from_parts(parts, body));
+        answer_of_component(ServiceName::Publish, shared.request_timeout, work).await
+    }
+
+    /// Whether the store works, looked at once a second at most.
+    async fn health(&self) -> Response<Body> {
+        if self.shared.health.is_good(self.shared.components.services()).await {
+            json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))
+        } else {
+            text(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n")
+        }
+    }
+}
+
+/// The last look at the store.
+#[derive(Debug, Default)]
+struct Health(tokio::sync::Mutex<Option<(Instant, bool)>>);
+
+impl Health {
+    async fn is_good(&self, services: &Arc<Services>) -> bool {
+        const CACHED: Duration = Duration::from_secs(1);
+        let mut last = self.0.lock().await;
+        if let Some((looked, good)) = *last
+            && looked.elapsed() < CACHED
+        {
+            return good;
+        }
+        let services = services.clone();
+        let status = tokio::task::spawn_blocking(move || services.store.status()).await;
+        let good = matches!(status, Ok(Ok(_)));
+        *last = Some((Instant::now(), good));
+        good
     }
 }
 

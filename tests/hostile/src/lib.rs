@@ -2,7 +2,6 @@
 //! body says what.
 
 #![expect(unsafe_code, reason = "only in what the bindings generate, at the component boundary")]
-#![expect(unreachable_pub, reason = "generated; documented in wit/")]
 
 use std::hint::black_box;
 use tocsin_domain::ports::verifier::{Proof, Verifier};

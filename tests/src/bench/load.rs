@@ -1,0 +1,107 @@
+//! A load generator that costs little: prepared requests over raw connections.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// What a run of load measured.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    /// Requests answered with 200.
+    pub(crate) answered: usize,
+    /// Requests answered otherwise.
+    pub(crate) refused: usize,
+    /// Length of the run.
+    pub(crate) elapsed: Duration,
+    /// Latencies, sorted.
+    pub(crate) latencies: Vec<Duration>,
+}
+
+impl Measured {
+    /// Requests per second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.answered as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// Latency in milliseconds below which a share of the requests stayed.
+    pub(crate) fn quantile_ms(&self, share: f64) -> f64 {
+        let place = ((self.latencies.len() as f64 * share) as usize).min(self.latencies.len().saturating_sub(1));
+        self.latencies.get(place).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1000.0)
+    }
+}
+
+/// Sends each body once, over that many connections, and waits for all answers.
+pub(crate) async fn publish_all(address: SocketAddr, bodies: Vec<Vec<u8>>, connections: usize) -> Measured {
+    let requests: Arc<Vec<Vec<u8>>> = Arc::new(bodies.into_iter().map(|body| request(&body)).collect());
+    let next = Arc::new(AtomicUsize::new(0));
+    let started = Instant::now();
+    let workers: Vec<_> = (0..connections)
+        .map(|_| tokio::spawn(connection(address, requests.clone(), next.clone())))
+        .collect();
+    let (mut refused, mut latencies) = (0, Vec::with_capacity(requests.len()));
+    for worker in workers {
+        let (answers, refusals) = worker.await.expect("the connection works");
+        latencies.extend(answers);
+        refused += refusals;
+    }
+    let elapsed = started.elapsed();
+    latencies.sort_unstable();
+    Measured { answered: latencies.len() - refused, refused, elapsed, latencies }
+}
+
+fn request(body: &[u8]) -> Vec<u8> {
+    let mut request = format!(
+        "POST /v1/publish HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    request.extend_from_slice(body);
+    request
+}
+
+async fn connection(
+    address: SocketAddr,
+    requests: Arc<Vec<Vec<u8>>>,
+    next: Arc<AtomicUsize>,
+) -> (Vec<Duration>, usize) {
+    let mut stream = TcpStream::connect(address).await.expect("connects");
+    stream.set_nodelay(true).expect("set");
+    let (mut latencies, mut refused) = (Vec::new(), 0);
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) else {
+            return (latencies, refused);
+        };
+        let sent = Instant::now();
+        stream.write_all(request).await.expect("sent");
+        let status = read_answer(&mut stream, &mut buffer).await;
+        latencies.push(sent.elapsed());
+        if status != 200 {
+            refused += 1;
+        }
+    }
+}
+
+/// Reads one answer with a `content-length` and returns its status.
+async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> u16 {
+    let mut filled = 0;
+    loop {
+        let read = stream.read(&mut buffer[filled..]).await.expect("an answer");
+        assert!(read > 0, "the server closed a connection");
+        filled += read;
+        let answer = &buffer[..filled];
+        let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        let text = std::str::from_utf8(&answer[..head]).expect("ASCII");
+        let length: usize = text
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(|value| value.trim().to_owned()))
+            .and_then(|value| value.parse().ok())
+            .expect("a content length");
+        if filled >= head + 4 + length {
+            return text[9..12].parse().expect("a status");
+        }
+    }
+}

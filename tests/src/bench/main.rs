@@ -1,0 +1,37 @@
+//! Benchmarks: `cargo xtask bench NAME`. Figures from one run are comparable with each other and with nothing else; see
+//! `docs/benchmarks.md`.
+
+mod export;
+mod fixture;
+mod load;
+mod publish;
+mod sandbox;
+mod start;
+
+use clap::Parser;
+
+/// Measures Tocsin on this machine.
+#[derive(Parser)]
+#[command(after_help = "Example: cargo xtask bench publish -- --rows 5000000")]
+enum Bench {
+    /// Publishes over HTTP through the components, durable; the load generator shares the machine.
+    Publish(publish::Options),
+    /// The same publishes through the domain natively and through the component, without HTTP.
+    Sandbox(sandbox::Options),
+    /// Export of stored keys to signed files.
+    Export(export::Options),
+    /// Process start to first answered request, with cached components.
+    Start(start::Options),
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("runtime");
+    runtime.block_on(async {
+        match Bench::parse() {
+            Bench::Publish(options) => publish::run(options).await,
+            Bench::Sandbox(options) => sandbox::run(options).await,
+            Bench::Export(options) => export::run(options).await,
+            Bench::Start(options) => start::run(options).await,
+        }
+    });
+}

@@ -1,0 +1,50 @@
+//! Least privilege is visible in the binary: what each built component imports is a golden file. A new line in one of
+//! them gets the hardest look of a review.
+
+use std::path::PathBuf;
+use tocsin_host::components::{compose_publish, import_names};
+use tocsin_tests::harness::components_folder;
+
+fn check(name: &str, imports: &[String]) {
+    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("golden/{name}.imports"));
+    let actual = imports.join("\n") + "\n";
+    if std::env::var_os("TOCSIN_UPDATE_GOLDEN").is_some() {
+        std::fs::write(&golden, &actual).expect("written");
+    }
+    let expected = std::fs::read_to_string(&golden).unwrap_or_default();
+    assert_eq!(
+        actual,
+        expected,
+        "the imports of {name} changed; if that is meant, run the test with TOCSIN_UPDATE_GOLDEN=1"
+    );
+}
+
+fn component(name: &str) -> Vec<u8> {
+    std::fs::read(components_folder().join(format!("{name}.wasm"))).expect("the component is built")
+}
+
+#[test]
+fn each_component_imports_what_it_uses_and_nothing_else() {
+    for name in ["publish", "verification", "export", "purge"] {
+        check(name, &import_names(&component(name)).expect("a component"));
+    }
+}
+
+#[test]
+fn no_component_can_open_files_or_connections() {
+    for name in ["publish", "verification", "export", "purge"] {
+        for import in import_names(&component(name)).expect("a component") {
+            for forbidden in ["wasi:sockets", "wasi:http/outgoing-handler"] {
+                assert!(!import.starts_with(forbidden), "{name} imports {import}");
+            }
+        }
+    }
+}
+
+#[test]
+fn publish_and_verification_compose_and_the_verifier_is_no_import_any_more() {
+    let composed = compose_publish(&component("publish"), &component("verification")).expect("they fit");
+    let imports = import_names(&composed).expect("a component");
+    assert!(imports.iter().all(|import| !import.contains("verifier")), "{imports:?}");
+    assert!(imports.iter().any(|import| import.contains("signature-check")), "{imports:?}");
+}
