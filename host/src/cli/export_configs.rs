@@ -82,10 +82,10 @@ pub(super) struct AddArgs {
     #[arg(long, value_name = "NAME", required_unless_present = "signers")]
     signing_key: Option<String>,
     /// Verification key id, by which phones know it; often the mobile country code
-    #[arg(long, value_name = "ID", requires = "signing_key", default_value = "")]
+    #[arg(long, value_name = "ID", requires = "signing_key", default_value = "", hide_default_value = true)]
     key_id: String,
     /// Verification key version
-    #[arg(long, value_name = "VERSION", requires = "signing_key", default_value = "")]
+    #[arg(long, value_name = "VERSION", requires = "signing_key", default_value = "", hide_default_value = true)]
     key_version: String,
     /// A further key that signs, all in one; can be repeated
     #[arg(long = "signer", value_name = "NAME:ID:VERSION", value_parser = signer)]

@@ -189,8 +189,8 @@ mod tests {
             name: "n".to_owned(),
             keys,
         };
-        let text = list(&[authority("one", vec![key("v1"), key("v2")]), authority("two", vec![])]);
-        assert_eq!(text.matches("one").count(), 1);
+        let text = list(&[authority("alpha", vec![key("v1"), key("v2")]), authority("two", vec![])]);
+        assert_eq!(text.matches("alpha").count(), 1);
         assert!(text.contains("v1") && text.contains("v2") && text.contains("two") && text.contains("(none)"));
         assert!(list(&[]).contains("health-authority add"));
     }

@@ -38,14 +38,15 @@ Exit codes: 0 done, 1 not done (the message says why and what to do), 2 wrong us
 #[derive(Parser)]
 #[command(name = "tocsin", version, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 110)]
 struct CommandLine {
-    #[command(flatten)]
-    global: Global,
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    global: Global,
 }
 
 /// Options of all commands.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of all commands")]
 struct Global {
     /// Folder with configuration, keys, database and export files
     #[arg(long, global = true, env = "TOCSIN_DATA", default_value = "tocsin-data", value_name = "DIR")]
@@ -110,7 +111,7 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let CommandLine { global, command } = CommandLine::parse();
+    let CommandLine { command, global } = CommandLine::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(format!("cannot start: {error}")).report(),
