@@ -12,6 +12,11 @@ use wasmtime_wasi_http::{RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView,
 /// Length of an epoch. Compute limits are checked this often, and a busy component yields to others this often.
 pub const EPOCH: Duration = Duration::from_millis(10);
 
+/// What an instance may make the host hold for it, beside its own memory: handles of WASI (a publish has about ten), and
+/// random bytes of one call (padding is 2 KiB). wasmtime's own limits suit one trusted guest rather than many hostile ones.
+const MAX_HANDLES: usize = 1_000;
+const MAX_RANDOM_BYTES: u64 = 1024 * 1024;
+
 /// Limits of an instance.
 #[derive(Clone, Copy, Debug)]
 pub struct InstanceLimits {
@@ -72,11 +77,15 @@ impl HostWallClock for InjectedClock {
 impl InstanceState {
     /// For a fresh instance.
     pub fn new(services: Arc<Services>, limits: InstanceLimits) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        let mut wasi = WasiCtx::builder();
+        wasi.wall_clock(InjectedClock(services.clone())).max_random_size(MAX_RANDOM_BYTES);
         Self {
-            wasi: WasiCtx::builder().wall_clock(InjectedClock(services.clone())).build(),
+            wasi: wasi.build(),
             http: WasiHttpCtx::new(),
             hooks: NoOutgoingHttp,
-            table: ResourceTable::new(),
+            table,
             limits: StoreLimitsBuilder::new().memory_size(limits.memory_bytes).trap_on_grow_failure(true).build(),
             compute: limits.compute,
             started: Instant::now(),
