@@ -13,16 +13,16 @@ Other arguments go to `tocsin demo` as they are.
 
 Examples:
   cargo xtask demo
-  cargo xtask demo --phones 100 --keep demo-data";
+  cargo xtask demo --phones 100 --dir demo-data";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Number of simulated phones
     #[arg(long, default_value_t = 1000)]
     phones: u32,
-    /// Keep the data in this folder instead of deleting it at the end
+    /// Folder for all that the demo makes; must not exist. Default: a new one among the temporary files, which stays too
     #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
+    dir: Option<PathBuf>,
     /// More arguments for `tocsin demo`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     rest: Vec<String>,
@@ -32,9 +32,9 @@ pub(crate) fn run(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Resu
     build::everything(workspace, steps)?;
     let mut demo = Command::new(workspace.release_binary("tocsin"));
     demo.args(["demo", "--phones", &args.phones.to_string()]);
-    if let Some(folder) = &args.keep {
-        demo.arg("--keep").arg(folder);
+    if let Some(folder) = &args.dir {
+        demo.arg("--dir").arg(folder);
     }
     demo.args(&args.rest).env(FOLDER_VARIABLE, workspace.components());
-    steps.run("the demo", "see its message above; `--keep DIR` leaves its data for a look", &mut demo)
+    steps.run("the demo", "see its message above, and server.log in the folder it names", &mut demo)
 }
