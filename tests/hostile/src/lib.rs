@@ -22,17 +22,22 @@ use bindings::exports::tocsin::component::publisher::{Guest, PublishRequest, Pub
 /// More than any request of the tests holds.
 const MAX_BODY_BYTES: usize = 64_000;
 const MIB: usize = 1024 * 1024;
+const OK: &[u8] = b"{\"status\":\"ok\"}";
 
 struct Component;
 
 impl Guest for Component {
-    /// Asks the verifier, so that the component composes with verification as publish does.
     fn publish(request: PublishRequest) -> PublishResponse {
         let PublishRequest { content_type: _, body } = request;
         let text = String::from_utf8_lossy(&body);
-        let proof = Proof { verification_payload: &text, hmac_key: "", allowed_health_authorities: &[], keys: vec![] };
-        let status = if Host.verify(&proof).is_ok() { 200 } else { 401 };
-        PublishResponse { status, body }
+        match word(&text) {
+            "ok" => PublishResponse { status: 200, body: OK.to_vec() },
+            "huge" => PublishResponse { status: 200, body: vec![b'x'; 12 * MIB] },
+            "status" => PublishResponse { status: 7, body: OK.to_vec() },
+            // As publish does it; also what makes the component import the verifier, and compose with verification.
+            "verify" => PublishResponse { status: verify(&text), body: OK.to_vec() },
+            _ => misbehave(&text),
+        }
     }
 }
 
@@ -40,43 +45,60 @@ impl wasip2::exports::http::incoming_handler::Guest for Component {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let body = http::read_body(&request, MAX_BODY_BYTES).unwrap_or_default();
         let text = String::from_utf8_lossy(&body);
-        match text.split_whitespace().next().unwrap_or_default() {
-            "ok" => answer(out, b"{\"status\":\"ok\"}"),
-            "loop" => run_for_ever(),
-            "allocate" => allocate_for_ever(),
-            "recurse" => {
-                black_box(recurse(black_box(1)));
-            }
-            "panic" => panic!("the body was {text}"),
+        match word(&text) {
+            "ok" => answer(out, OK),
+            "huge" => answer(out, &vec![b'x'; 12 * MIB]),
             "silent" => drop(out),
             "half" => answer_half(out, &text),
-            "huge" => answer(out, &vec![b'x'; 12 * MIB]),
             "endless" => answer_for_ever(out),
             "error" => ResponseOutparam::set(out, Err(ErrorCode::InternalError(Some(text.into_owned())))),
-            "sleep" => wasip2::clocks::monotonic_clock::subscribe_duration(3_600_000_000_000).block(),
-            "random" => {
-                black_box(wasip2::random::random::get_random_bytes(1 << 40));
-            }
-            "handles" => make_handles_for_ever(),
-            "headers" => grow_headers_for_ever(),
-            "exit" => wasip2::cli::exit::exit(Ok(())),
-            other => panic!("no such behaviour: {other}"),
+            _ => misbehave(&text),
         }
     }
+}
+
+fn word(text: &str) -> &str {
+    text.split_whitespace().next().unwrap_or_default()
+}
+
+/// Does what the text says and never returns.
+fn misbehave(text: &str) -> ! {
+    match word(text) {
+        "loop" => run_for_ever(),
+        "allocate" => allocate_for_ever(),
+        "recurse" => {
+            black_box(recurse(black_box(1)));
+        }
+        "sleep" => wasip2::clocks::monotonic_clock::subscribe_duration(3_600_000_000_000).block(),
+        "random" => {
+            black_box(wasip2::random::random::get_random_bytes(1 << 40));
+        }
+        "handles" => make_handles_for_ever(),
+        "headers" => grow_headers_for_ever(),
+        "exit" => wasip2::cli::exit::exit(Ok(())),
+        _ => {}
+    }
+    eprintln!("to the log: {text}");
+    panic!("the body was {text}");
+}
+
+fn verify(text: &str) -> u16 {
+    let proof = Proof { verification_payload: text, hmac_key: "", allowed_health_authorities: &[], keys: vec![] };
+    if Host.verify(&proof).is_ok() { 200 } else { 401 }
 }
 
 fn answer(out: ResponseOutparam, body: &[u8]) {
     http::respond(out, &http::Response { status: 200, headers: &[("content-type", "application/json")], body });
 }
 
-fn run_for_ever() {
+fn run_for_ever() -> ! {
     let mut number = 0_u64;
     loop {
         number = black_box(number.wrapping_add(1));
     }
 }
 
-fn allocate_for_ever() {
+fn allocate_for_ever() -> ! {
     let mut all = Vec::new();
     loop {
         all.push(black_box(vec![1_u8; MIB]));
@@ -113,14 +135,14 @@ fn answer_for_ever(out: ResponseOutparam) {
 }
 
 /// Each costs the host some memory, and the component none.
-fn make_handles_for_ever() {
+fn make_handles_for_ever() -> ! {
     loop {
         std::mem::forget(black_box(Fields::new()));
     }
 }
 
 /// The same, with one handle.
-fn grow_headers_for_ever() {
+fn grow_headers_for_ever() -> ! {
     let fields = Fields::new();
     let value = vec![b'x'; 16 * 1024];
     loop {
