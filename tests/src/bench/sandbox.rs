@@ -27,6 +27,29 @@ pub(crate) struct Options {
     /// Rounds; each runs all three ways, so that drift hits all alike.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Run only one way, for a profiler.
+    #[arg(long, value_enum)]
+    only: Option<Way>,
+}
+
+/// The ways to the same domain code.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Way {
+    Native,
+    Typed,
+    WasiHttp,
+}
+
+impl Way {
+    const ALL: [Self; 3] = [Self::Native, Self::Typed, Self::WasiHttp];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Typed => "component, typed",
+            Self::WasiHttp => "component, wasi:http",
+        }
+    }
 }
 
 struct SystemRandom;
@@ -51,21 +74,24 @@ pub(crate) async fn run(options: Options) {
     println!("{:>6} {:>22} {:>12} {:>14}", "round", "way", "us/publish", "CPU us/publish");
     let mut totals = [(0.0, 0.0); 3];
     for round in 0..options.rounds {
-        for (way, name) in ["native", "component, typed", "component, wasi:http"].into_iter().enumerate() {
-            let bodies = Arc::new(bodies(&authority, options.publishes, (round * 3 + way) as u64 + 7, now));
+        for way in Way::ALL.into_iter().filter(|way| options.only.is_none_or(|only| only == *way)) {
+            let bodies = Arc::new(bodies(&authority, options.publishes, (round * 3 + way as usize) as u64 + 7, now));
             let count = bodies.len() as f64;
             let (started, cpu) = (Instant::now(), cpu_time());
             match way {
-                0 => native(&services, bodies, options.concurrency),
-                1 => typed(&components, bodies, options.concurrency).await,
-                _ => over_wasi_http(&components, bodies, options.concurrency).await,
+                Way::Native => native(&services, bodies, options.concurrency),
+                Way::Typed => typed(&components, bodies, options.concurrency).await,
+                Way::WasiHttp => over_wasi_http(&components, bodies, options.concurrency).await,
             }
             let elapsed = started.elapsed().as_secs_f64() * 1e6 / count;
             let cpu = (cpu_time() - cpu).as_secs_f64() * 1e6 / count;
-            totals[way].0 += elapsed;
-            totals[way].1 += cpu;
-            println!("{round:>6} {name:>22} {elapsed:>12.1} {cpu:>14.1}");
+            totals[way as usize].0 += elapsed;
+            totals[way as usize].1 += cpu;
+            println!("{round:>6} {:>22} {elapsed:>12.1} {cpu:>14.1}", way.name());
         }
+    }
+    if options.only.is_some() {
+        return;
     }
     println!(
         "\ntime of the component by that of native: {:.2} typed, {:.2} wasi:http; CPU: {:.2} typed, {:.2} wasi:http",

@@ -52,7 +52,7 @@ pub(super) struct DemoArgs {
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     phones: u64,
     /// The folder to make [default: a new one among the temporary files]
-    #[arg(long, alias = "keep", value_name = "DIR")]
+    #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
 
