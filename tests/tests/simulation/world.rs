@@ -87,7 +87,7 @@ impl World {
             config("xx", 4, "XX"),
             Config { include_travelers: true, ..config("xx-travelers", 4, "XX") },
             config("yy-daily", 24, "YY"),
-            Config { only_non_travelers: true, ..config("yy-home", 1, "YY") },
+            Config { only_non_travelers: true, ..config("yy-home", 2, "YY") },
         ] {
             world.add_config(config).await;
         }
