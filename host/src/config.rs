@@ -97,7 +97,8 @@ impl Default for PrivateConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
-    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,tocsin_host=debug`.
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,tocsin_host::http=debug`. Libraries only
+    /// warn unless the filter names them: what they log in detail may hold what phones sent.
     pub level: String,
     /// How lines look.
     pub format: LogFormat,
@@ -318,6 +319,10 @@ impl Config {
                 return Err(ConfigError(format!("{name} must be at most ten years (316224000)")));
             }
         }
+        // Each has address space of its own for its memories, and there is no more.
+        if self.public.max_concurrent_requests > 4_096 {
+            return Err(ConfigError("public.max_concurrent_requests must be at most 4096".to_owned()));
+        }
         if self.publish.max_onset_days > 100 {
             return Err(ConfigError("publish.max_onset_days must be at most 100".to_owned()));
         }
@@ -361,6 +366,7 @@ mod tests {
             ("[publish]\ntruncate_window_seconds = 7", "publish.truncate_window_seconds"),
             ("[purge]\nttl_seconds = 9999999999", "purge.ttl_seconds"),
             ("[public]\nmax_body_bytes = 10", "public.max_body_bytes"),
+            ("[public]\nmax_concurrent_requests = 5000", "public.max_concurrent_requests"),
         ] {
             let error = Config::parse(text).expect_err(text);
             assert!(error.to_string().contains(field), "{error}");

@@ -161,7 +161,12 @@ impl Components {
                     })?;
                     Ok(Some(http::Response::from_parts(parts, body.to_bytes())))
                 }
-                Ok(Err(code)) => Err(InstanceFailure::Fault(format!("a component answered with an error: {code:?}"))),
+                Ok(Err(code)) => {
+                    // Only the name: what the error holds is text of the component, and may be what a phone sent.
+                    let code = format!("{code:?}");
+                    let name = code.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+                    Err(InstanceFailure::Fault(format!("a component answered with the error {name}")))
+                }
                 Err(_) => Ok(None),
             }
         };

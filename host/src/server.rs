@@ -14,7 +14,7 @@ use crate::storage::administration::Administration;
 use crate::storage::{SqliteOptions, SqliteStore};
 use std::fmt;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,8 +147,11 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 /// The store's lock has shown that no other server runs on this folder, so a socket that is there is left over.
 fn listen_on_socket(path: &Path) -> Result<UnixListener, StartError> {
     let failed = |error: std::io::Error| StartError(format!("cannot listen on the socket {}: {error}", path.display()));
-    if path.exists() {
-        std::fs::remove_file(path).map_err(failed)?;
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path).map_err(failed)?,
+        // A typing error in `private.socket` must not cost a database.
+        Ok(_) => return Err(failed(std::io::Error::other("there is another file of that name"))),
+        Err(_) => {}
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;

@@ -13,8 +13,7 @@ fn check(name: &str, imports: &[String]) {
     }
     let expected = std::fs::read_to_string(&golden).unwrap_or_default();
     assert_eq!(
-        actual,
-        expected,
+        actual, expected,
         "the imports of {name} changed; if that is meant, run the test with TOCSIN_UPDATE_GOLDEN=1"
     );
 }

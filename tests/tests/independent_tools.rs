@@ -93,7 +93,10 @@ async fn unzip_openssl_and_protoc_accept_an_export() {
     let decoded = tools::run(
         folder,
         "sh",
-        &["-c", "protoc --decode TemporaryExposureKeyExport export.proto < message && protoc --decode TEKSignatureList export.proto < export.sig"],
+        &[
+            "-c",
+            "protoc --decode TemporaryExposureKeyExport export.proto < message && protoc --decode TEKSignatureList export.proto < export.sig",
+        ],
     );
     let text = String::from_utf8_lossy(&decoded.stdout);
     assert!(decoded.status.success(), "{}", String::from_utf8_lossy(&decoded.stderr));

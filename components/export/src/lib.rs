@@ -1,6 +1,9 @@
 //! The export component: `tocsin:component/exporter`, and `/create-batches` and `/do-work` over `wasi:http`.
 
-#![expect(unsafe_code, reason = "only in what the bindings generate, at the component boundary")]
+#![cfg_attr(
+    target_family = "wasm",
+    expect(unsafe_code, reason = "only in what the bindings generate, at the component boundary")
+)]
 
 use tocsin_domain::export::ExportError;
 use tocsin_domain::export::batch::{self, CreateBatchesReport};

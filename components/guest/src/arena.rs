@@ -120,7 +120,7 @@ mod tests {
         for size in [1usize, 7, 16, 100, 4096, 70_000] {
             // Safety: the size is not zero.
             let block = unsafe { arena.alloc(layout(size)) };
-            assert!(block.is_aligned_to_16() && arena.offset(block).is_some());
+            assert!(block.addr().is_multiple_of(16) && arena.offset(block).is_some());
             // Safety: the block has that size.
             unsafe { block.write_bytes(size as u8, size) };
             blocks.push((block, size));
@@ -129,15 +129,6 @@ mod tests {
             // Safety: the block was filled above.
             let content = unsafe { std::slice::from_raw_parts(block, size) };
             assert!(content.iter().all(|byte| *byte == size as u8), "{size}");
-        }
-    }
-
-    trait Aligned {
-        fn is_aligned_to_16(self) -> bool;
-    }
-    impl Aligned for *mut u8 {
-        fn is_aligned_to_16(self) -> bool {
-            self.addr().is_multiple_of(16)
         }
     }
 

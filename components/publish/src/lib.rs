@@ -1,6 +1,9 @@
 //! The publish component: `tocsin:component/publisher`, and `/v1/publish` over `wasi:http`.
 
-#![expect(unsafe_code, reason = "only in what the bindings generate, at the component boundary")]
+#![cfg_attr(
+    target_family = "wasm",
+    expect(unsafe_code, reason = "only in what the bindings generate, at the component boundary")
+)]
 
 use tocsin_domain::ports::settings::Settings;
 use tocsin_domain::publish::request::MAX_BODY_BYTES;

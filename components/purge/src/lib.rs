@@ -1,6 +1,9 @@
 //! The purge component: `tocsin:component/purger`, and `/cleanup-exposure` and `/cleanup-export` over `wasi:http`.
 
-#![expect(unsafe_code, reason = "only in what the bindings generate, at the component boundary")]
+#![cfg_attr(
+    target_family = "wasm",
+    expect(unsafe_code, reason = "only in what the bindings generate, at the component boundary")
+)]
 
 use tocsin_domain::ports::Clock;
 use tocsin_domain::ports::settings::Settings;

@@ -1,6 +1,9 @@
 //! The verification component: `tocsin:component/verifier` by the verification certificate protocol.
 
-#![expect(unsafe_code, reason = "only in what the bindings generate, at the component boundary")]
+#![cfg_attr(
+    target_family = "wasm",
+    expect(unsafe_code, reason = "only in what the bindings generate, at the component boundary")
+)]
 
 use tocsin_domain::health_authority::HealthAuthorityId;
 use tocsin_domain::ports::settings::Settings;

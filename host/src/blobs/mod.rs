@@ -4,9 +4,14 @@ use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use std::error::Error as _;
 use std::path::Path;
 use std::sync::Arc;
 use tocsin_domain::ports::PortError;
+
+/// What file systems take. No longer name exists, and phones that ask for one are not told of an error of ours.
+const MAX_SEGMENT_BYTES: usize = 255;
+const MAX_NAME_BYTES: usize = 1024;
 
 /// Writes, reads and deletes files, named by bucket and name.
 #[derive(Clone, Debug)]
@@ -33,11 +38,19 @@ impl BlobStore {
     }
 
     fn path(bucket: &str, name: &str) -> Result<ObjectPath, PortError> {
+        let whole = [bucket, name];
         // Parsing refuses empty and dotted segments, so a name cannot leave its bucket.
         let bucket = ObjectPath::parse(bucket).map_err(internal)?;
         let name = ObjectPath::parse(name).map_err(internal)?;
         if bucket.parts_count() != 1 || name.parts_count() == 0 {
             return Err(PortError::Internal("a file needs a bucket of one segment and a name".to_owned()));
+        }
+        // It forgives slashes around a name, which would give one file several.
+        if [bucket.as_ref(), name.as_ref()] != whole {
+            return Err(PortError::Internal("the name of a file begins or ends with a slash".to_owned()));
+        }
+        if name.as_ref().len() > MAX_NAME_BYTES || name.parts().any(|part| part.as_ref().len() > MAX_SEGMENT_BYTES) {
+            return Err(PortError::Internal("the name of a file is too long".to_owned()));
         }
         ObjectPath::parse(format!("{bucket}/{name}")).map_err(internal)
     }
@@ -66,10 +79,25 @@ impl BlobStore {
                 let content = result.bytes().await.map_err(unavailable)?;
                 Ok(Some(Blob { content, modified }))
             }
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(unavailable(error)),
         }
     }
+}
+
+/// Whether there is no such file; also when what the name has for a folder is a file.
+fn is_missing(error: &object_store::Error) -> bool {
+    if matches!(error, object_store::Error::NotFound { .. }) {
+        return true;
+    }
+    let mut source = error.source();
+    while let Some(error) = source {
+        if error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::NotADirectory) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 fn internal(error: impl std::fmt::Display) -> PortError {
@@ -107,11 +135,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn names_that_no_file_can_have_are_missing_rather_than_errors() {
+        let (_folder, store) = store();
+        store.put("public", "us/file", b"x".to_vec()).await.expect("written");
+        for name in ["us/file/below", "us", "us/file/", "/us/file", &"n".repeat(256), &"n/".repeat(600)] {
+            assert!(store.get("public", name).await.expect("no error").is_none(), "{name}");
+        }
+    }
+
+    #[tokio::test]
     async fn names_cannot_leave_their_bucket() {
         let (_folder, store) = store();
-        for (bucket, name) in
-            [("public", "../x"), ("..", "x"), ("a/b", "x"), ("", "x"), ("public", ""), ("public", "a//b")]
-        {
+        for (bucket, name) in [
+            ("public", "../x"),
+            ("..", "x"),
+            ("a/b", "x"),
+            ("", "x"),
+            ("public", ""),
+            ("public", "a//b"),
+            ("public", "/a"),
+        ] {
             assert!(store.put(bucket, name, b"x".to_vec()).await.is_err(), "{bucket}/{name}");
             assert!(store.get(bucket, name).await.expect("no such name").is_none(), "{bucket}/{name}");
         }

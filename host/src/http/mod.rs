@@ -1,6 +1,7 @@
 //! HTTP: the public listener for phones, the private one for jobs and administration.
 
 pub mod export_files;
+mod patience;
 pub mod private;
 pub mod public;
 pub mod server;

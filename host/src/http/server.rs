@@ -1,6 +1,7 @@
 //! Accepts connections and shuts down without dropping what was accepted.
 
 use super::Body;
+use super::patience::Patience;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -14,6 +15,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
+
+/// A client that takes nothing of its answer for this long is gone, or means harm. Phones lose the network for less.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How a listener treats connections.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +48,9 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // Answers are written whole; waiting to fill a packet would only delay them.
-                stream.set_nodelay(true)?;
+                // Answers are written whole; waiting to fill a packet would only delay them. It fails on a connection that
+                // is gone already, which must not look like a failure to accept.
+                stream.set_nodelay(true).ok();
                 Ok(Box::new(stream))
             }
             Self::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
@@ -62,7 +67,9 @@ where
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(limits.max_connections));
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).pipeline_flush(true);
+    // Not `pipeline_flush`: with it hyper keeps an answer back while there is anything unread, and the 400 to a request that
+    // is no HTTP for ever.
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
     loop {
         let permit = tokio::select! {
             // Unwrap safety: the semaphore is never closed.
@@ -87,7 +94,8 @@ where
             let answer = handler(request);
             async move { Ok::<_, Infallible>(answer.await) }
         });
-        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        let connection =
+            graceful.watch(builder.serve_connection(TokioIo::new(Patience::new(stream, WRITE_TIMEOUT)), service));
         tokio::spawn(async move {
             // A client that broke off is not worth a line, and its address must not be in one.
             if let Err(error) = connection.await {

@@ -1,7 +1,10 @@
 //! A component that tests put in the place of publish: it does what no component may do. The first word of the request
 //! body says what.
 
-#![expect(unsafe_code, reason = "only in what the bindings generate, at the component boundary")]
+#![cfg_attr(
+    target_family = "wasm",
+    expect(unsafe_code, reason = "only in what the bindings generate, at the component boundary")
+)]
 
 use std::hint::black_box;
 use tocsin_domain::ports::verifier::{Proof, Verifier};

@@ -7,9 +7,8 @@ use tocsin_host::config::Config;
 use tocsin_host::jobs::{self, Job};
 use tocsin_host::server::load_components;
 use tocsin_host::services::SystemClock;
-use tocsin_host::storage::administration::{Administration, NewExportConfig, SignerRecord};
-use tocsin_tests::harness::folder::set_up;
-use tocsin_tests::harness::people::{HealthAuthority, REGION};
+use tocsin_tests::harness::folder::{add_export_config, set_up};
+use tocsin_tests::harness::people::HealthAuthority;
 use tocsin_tests::harness::process::{peak_resident_bytes, resident_bytes};
 
 /// What to measure.
@@ -23,7 +22,10 @@ pub(crate) struct Options {
 /// Prints a table.
 pub(crate) async fn run(options: Options) {
     println!("one batch of stored keys to signed files, one worker\n");
-    println!("{:>10} {:>8} {:>12} {:>6} {:>14} {:>14}", "keys", "s", "keys/s", "files", "bytes per key", "memory added");
+    println!(
+        "{:>10} {:>8} {:>12} {:>6} {:>14} {:>14}",
+        "keys", "s", "keys/s", "files", "bytes per key", "memory added"
+    );
     for &keys in &options.keys {
         let folder = tempfile::tempdir().expect("temporary folder");
         let (mut config, services) = set_up(folder.path(), &HealthAuthority::new());
@@ -32,27 +34,7 @@ pub(crate) async fn run(options: Options) {
         // The last window of four hours that is old enough.
         let end = now.plus_seconds(-3 * 3600).truncate(4 * 3600);
         fill_window(&services.store, keys, end.plus_seconds(-4 * 3600)).await;
-        services
-            .store
-            .add_export_config(&NewExportConfig {
-                bucket: "public".into(),
-                filename_root: "xx".into(),
-                period_seconds: 4 * 3600,
-                output_region: REGION.into(),
-                input_regions: Vec::new(),
-                exclude_regions: Vec::new(),
-                include_travelers: false,
-                only_non_travelers: false,
-                max_records_override: None,
-                signers: vec![SignerRecord {
-                    signing_key: "export".into(),
-                    verification_key_id: "310".into(),
-                    verification_key_version: "v1".into(),
-                }],
-                from_unix: 0,
-                thru_unix: None,
-            })
-            .expect("added");
+        add_export_config(&services, "xx", 4 * 3600);
         let components = load_components(&config, services).expect("loads");
         jobs::run(&components, Job::CreateBatches).await.expect("creates");
         let before = resident_bytes(std::process::id());

@@ -38,9 +38,8 @@ pub(crate) async fn publish_all(address: SocketAddr, bodies: Vec<Vec<u8>>, conne
     let requests: Arc<Vec<Vec<u8>>> = Arc::new(bodies.into_iter().map(|body| request(&body)).collect());
     let next = Arc::new(AtomicUsize::new(0));
     let started = Instant::now();
-    let workers: Vec<_> = (0..connections)
-        .map(|_| tokio::spawn(connection(address, requests.clone(), next.clone())))
-        .collect();
+    let workers: Vec<_> =
+        (0..connections).map(|_| tokio::spawn(connection(address, requests.clone(), next.clone()))).collect();
     let (mut refused, mut latencies) = (0, Vec::with_capacity(requests.len()));
     for worker in workers {
         let (answers, refusals) = worker.await.expect("the connection works");
@@ -97,7 +96,9 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> u16 {
         let text = std::str::from_utf8(&answer[..head]).expect("ASCII");
         let length: usize = text
             .lines()
-            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(|value| value.trim().to_owned()))
+            .find_map(|line| {
+                line.to_ascii_lowercase().strip_prefix("content-length:").map(|value| value.trim().to_owned())
+            })
             .and_then(|value| value.parse().ok())
             .expect("a content length");
         if filled >= head + 4 + length {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use tocsin_domain::ports::Clock;
 use tocsin_host::services::SystemClock;
 use tocsin_tests::harness::client::Client;
-use tocsin_tests::harness::folder::set_up;
+use tocsin_tests::harness::folder::{set_up, write_config};
 use tocsin_tests::harness::people::HealthAuthority;
 use tocsin_tests::harness::process::ServerProcess;
 
@@ -29,8 +29,7 @@ pub(crate) async fn run(options: Options) {
         let (config, services) = set_up(folder.path(), &HealthAuthority::new());
         fill(&services.store, rows, SystemClock.now()).await;
         drop(services);
-        std::fs::write(folder.path().join(tocsin_host::config::FILE_NAME), super::publish::toml_text(&config))
-            .expect("written");
+        write_config(folder.path(), &config);
         drop(ServerProcess::start(folder.path()));
         let mut times = Vec::new();
         let mut memory = 0;

@@ -3,8 +3,8 @@
 use super::client::Client;
 use std::collections::BTreeMap;
 use std::io::Read;
-use tocsin_domain::exposure::ReportType;
 use tocsin_domain::export::read::{SanityReport, check_sanity, parse_export, parse_signatures};
+use tocsin_domain::exposure::ReportType;
 use tocsin_host::signing::public_key_from_pem;
 
 /// One file.

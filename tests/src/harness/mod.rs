@@ -15,8 +15,8 @@ use std::path::PathBuf;
 /// # Panics
 /// When they have not been built.
 pub fn components_folder() -> PathBuf {
-    let folder = std::env::var_os("TOCSIN_COMPONENTS_DIR")
-        .map_or_else(|| workspace().join("target/components"), PathBuf::from);
+    let folder =
+        std::env::var_os("TOCSIN_COMPONENTS_DIR").map_or_else(|| workspace().join("target/components"), PathBuf::from);
     assert!(
         folder.join("publish.wasm").exists(),
         "the components are not in {}: run the tests with `cargo xtask test`, which builds them",

@@ -53,9 +53,10 @@ impl ServerProcess {
             .spawn()
             .expect("tocsin starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
-            line.strip_prefix("listening on http://").and_then(|address| address.trim().parse().ok())
-        });
+        let address = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("listening on http://").and_then(|address| address.trim().parse().ok()));
         let Some(address) = address else {
             child.kill().ok();
             child.wait().ok();
