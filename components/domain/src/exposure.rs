@@ -150,6 +150,8 @@ pub struct StoredExposure {
     pub revised_report_type: Option<ReportType>,
     /// Whether the key was uploaded here, rather than imported from another server.
     pub local_provenance: bool,
+    /// Decides which export batch carries it as new. A revision is never exported before that.
+    pub created_at: Timestamp,
 }
 
 /// One row of an export selection. For a revised row, report type and onset are those of the revision.

@@ -41,6 +41,7 @@ fn stored_exposure(row: wit::StoredExposure) -> Result<StoredExposure, PortError
         report_type,
         revised_report_type,
         local_provenance,
+        created_at,
     } = row;
     Ok(StoredExposure {
         id,
@@ -52,6 +53,7 @@ fn stored_exposure(row: wit::StoredExposure) -> Result<StoredExposure, PortError
         report_type: report_type.map(report_type_from_wit),
         revised_report_type: revised_report_type.map(report_type_from_wit),
         local_provenance,
+        created_at: Timestamp::from_unix(created_at),
     })
 }
 

@@ -37,6 +37,7 @@ fn stored_exposure(row: StoredExposure) -> wit::StoredExposure {
         report_type,
         revised_report_type,
         local_provenance,
+        created_at,
     } = row;
     wit::StoredExposure {
         id,
@@ -47,6 +48,7 @@ fn stored_exposure(row: StoredExposure) -> wit::StoredExposure {
         report_type: report_type.map(report_type_to_wit),
         revised_report_type: revised_report_type.map(report_type_to_wit),
         local_provenance,
+        created_at: created_at.unix(),
     }
 }
 

@@ -230,7 +230,8 @@ impl Model {
             let time = time.max(self.exported_until);
             if revised.contains(&key) {
                 if let Some(stored) = self.stored.get_mut(&key) {
-                    stored.revision = Some((time, sent.report_type));
+                    // Never before the key itself, which may be held back longer.
+                    stored.revision = Some((time.max(stored.created_at), sent.report_type));
                 }
             } else if !self.stored.contains_key(&key) {
                 if sent.report_type == ReportType::Revoked {

@@ -193,7 +193,9 @@ pub fn revise(stored: &StoredExposure, incoming: &NewExposure) -> Result<Option<
     match to {
         Some(report_type) if can_become(from, report_type) => Ok(Some(Revision {
             report_type,
-            revised_at: incoming.created_at,
+            // A key that is still held back must not be revised in an export before the one that carries it as new: a
+            // phone that has not seen the key would forget the revision and then believe the key.
+            revised_at: incoming.created_at.max(stored.created_at),
             days_since_onset: incoming.days_since_onset,
             transmission_risk: incoming.transmission_risk.backfilled(to),
         })),

@@ -122,6 +122,7 @@ impl FakeRow {
             report_type: self.exposure.report_type,
             revised_report_type: self.revision.map(|revision| revision.report_type),
             local_provenance: self.local_provenance,
+            created_at: self.exposure.created_at,
         }
     }
 }

@@ -17,6 +17,7 @@ pub(crate) fn inserted_exposures_are_found_with_what_was_stored(store: &impl Sto
         assert_eq!(row.report_type, expected.report_type);
         assert_eq!(row.revised_report_type, None);
         assert!(row.local_provenance);
+        assert_eq!(row.created_at, expected.created_at);
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Shared, SqliteStore, key_column, out_of_range};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 use std::sync::mpsc;
 use tocsin_domain::exposure::{ReportType, Revision, StoredExposure};
-use tocsin_domain::interval::{IntervalNumber, RollingPeriod};
+use tocsin_domain::interval::{IntervalNumber, RollingPeriod, Timestamp};
 use tocsin_domain::ports::PortError;
 use tocsin_domain::ports::exposures::{Exposures, Found, RevisionOf, Submission};
 use tocsin_domain::tek::TemporaryExposureKey;
@@ -55,7 +55,9 @@ fn candidates<'k>(
     index.candidates(index.hash(key)).into_iter().map(move |id| (id, key))
 }
 
-const STORED: &str = "SELECT e.key, e.rolling_start, e.rolling_period, e.report_type, p.local, r.version, r.report_type
+const STORED: &str =
+    "SELECT e.key, e.rolling_start, e.rolling_period, e.report_type, p.local, r.version, r.report_type,
+            e.created_at
      FROM exposure e JOIN provenance p ON p.id = e.provenance_id
      LEFT JOIN exposure_revision r ON r.exposure_id = e.id WHERE e.id = ?1";
 
@@ -78,6 +80,7 @@ fn stored_row(
         report_type: ReportType::from_number(row.get(3)?),
         revised_report_type: row.get::<_, Option<u8>>(6)?.and_then(ReportType::from_number),
         local_provenance: row.get(4)?,
+        created_at: Timestamp::from_unix(row.get(7)?),
     }))
 }
 

@@ -34,6 +34,7 @@ fn stored(byte: u8, report_type: Option<ReportType>, revised: Option<ReportType>
         report_type,
         revised_report_type: revised,
         local_provenance: true,
+        created_at: Timestamp::from_unix(3600),
     }
 }
 
@@ -176,6 +177,14 @@ fn revision_carries_what_the_request_says_and_the_row_it_was_decided_on() {
     };
     assert_eq!(decision.revisions, [RevisionOf { id: 101, expected_version: 9, key: key(1), revision }]);
     assert_eq!((decision.inserts.len(), token_keys(&decision)), (0, vec![1]));
+}
+
+#[test]
+fn revision_of_a_key_that_is_held_back_waits_for_it() {
+    let held_back =
+        StoredExposure { created_at: Timestamp::from_unix(7201), ..stored(1, Some(ConfirmedClinicalDiagnosis), None) };
+    let revision = revise(&held_back, &incoming(1, Revoked)).expect("allowed").expect("a change");
+    assert_eq!(revision.revised_at.unix(), 7201);
 }
 
 #[test]
