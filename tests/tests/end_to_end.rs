@@ -223,6 +223,11 @@ async fn schedulers_run_jobs_through_the_private_listener_and_phones_cannot() {
         assert_eq!(server.client().get(path).await.status, 404, "{path} is not public");
     }
     assert_eq!(server.client().get("/admin").await.status, 404);
+    let status = r#"{"command":"status"}"#;
+    for (content_type, expected) in [("text/plain", 415), ("application/json", 200)] {
+        let answer = private.send(http::Method::POST, "/admin", &[("content-type", content_type)], status).await;
+        assert_eq!(answer.status, expected, "a web page must not be able to administer: {content_type}");
+    }
     assert_eq!(private.get("/health").await.json()["store"]["exposures"], 0);
     server.stop().await;
 }

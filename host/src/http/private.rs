@@ -5,7 +5,7 @@ use super::{Body, answer_of_component, json, problem, text};
 use crate::admin::{self, AdminRequest};
 use crate::engine::{Components, ServiceName};
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use std::sync::Arc;
@@ -43,6 +43,10 @@ impl PrivateRoutes {
     async fn administer(&self, request: Request<Incoming>) -> Response<Body> {
         if request.method() != Method::POST {
             return problem(StatusCode::METHOD_NOT_ALLOWED, "bad_request", "administration takes POST");
+        }
+        // A web page in an operator's browser can post here without asking only with other content types.
+        if request.headers().get(header::CONTENT_TYPE).is_none_or(|value| value != "application/json") {
+            return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_request", "administration takes application/json");
         }
         let Ok(body) = Limited::new(request.into_body(), MAX_ADMIN_BYTES).collect().await else {
             return problem(StatusCode::BAD_REQUEST, "bad_request", "the body broke off or is longer than 1 MiB");
