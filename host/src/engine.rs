@@ -175,7 +175,7 @@ impl Components {
         answer?.ok_or_else(|| InstanceFailure::Fault("a component did not answer".to_owned()))
     }
 
-    /// Answers a publish request: through the typed export of the component if it has one, which costs about a sixth less
+    /// Answers a publish request: through the typed export of the component if it has one, which costs about an eighth less
     /// (`cargo xtask bench sandbox`), else through `wasi:http`.
     pub async fn publish_over_http(
         &self,

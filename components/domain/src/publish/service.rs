@@ -158,11 +158,6 @@ impl Publisher<'_> {
     }
 }
 
-/// The answer to a body that is longer than the limit, for whoever stops reading it.
-pub fn too_large(random: &dyn Random, settings: &PublishSettings) -> PublishResponse {
-    PublishError::Request(RequestError::TooLarge).into_answer().into_response(random, settings)
-}
-
 fn proof_key<'r>(sent: &'r RequestKey<'_>) -> ProofKey<'r> {
     let RequestKey { key, rolling_start, rolling_period, transmission_risk } = sent;
     ProofKey {
