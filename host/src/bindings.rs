@@ -15,6 +15,7 @@ pub mod capabilities {
             "tocsin:capability/blobs": async,
             "tocsin:capability/leases": async,
             "tocsin:capability/signing": async,
+            "tocsin:capability/statistics": async,
         },
     });
 }

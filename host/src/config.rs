@@ -6,7 +6,9 @@
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use tocsin_domain::settings::{ExportSettings, PublishSettings, PurgeSettings, VerificationSettings};
+use tocsin_domain::settings::{
+    ExportSettings, PublishSettings, PurgeSettings, StatisticsSettings, VerificationSettings,
+};
 
 /// Name of the configuration file in a data folder.
 pub const FILE_NAME: &str = "tocsin.toml";
@@ -31,6 +33,8 @@ pub struct Config {
     pub jobs: JobsConfig,
     /// Rules of publish.
     pub publish: PublishSettings,
+    /// Rules of the statistics for health authorities.
+    pub statistics: StatisticsSettings,
     /// Rules of verification.
     pub verification: VerificationSettings,
     /// Rules of export.
@@ -329,6 +333,21 @@ impl Config {
         if !86_400u64.is_multiple_of(self.publish.truncate_window_seconds) {
             return Err(ConfigError("publish.truncate_window_seconds must divide a day (86400) evenly".to_owned()));
         }
+        if self.statistics.upload_minimum < 10 {
+            return Err(ConfigError(
+                "statistics.upload_minimum must be at least 10: counts of fewer people could be about one of them"
+                    .to_owned(),
+            ));
+        }
+        if self.statistics.embargo_seconds != 0 && self.statistics.embargo_seconds < 48 * 3600 {
+            return Err(ConfigError(
+                "statistics.embargo_seconds must be at least 172800 (48 hours), or 0 to hide such days for ever"
+                    .to_owned(),
+            ));
+        }
+        if self.verification.statistics_audience.is_empty() {
+            return Err(ConfigError("verification.statistics_audience cannot be empty".to_owned()));
+        }
         if self.public.max_body_bytes <= 64_000 {
             return Err(ConfigError(
                 "public.max_body_bytes must be more than the 64000 that publish accepts".to_owned(),
@@ -366,6 +385,9 @@ mod tests {
             ("[publish]\ntruncate_window_seconds = 7", "publish.truncate_window_seconds"),
             ("[purge]\nttl_seconds = 9999999999", "purge.ttl_seconds"),
             ("[public]\nmax_body_bytes = 10", "public.max_body_bytes"),
+            ("[statistics]\nupload_minimum = 9", "statistics.upload_minimum"),
+            ("[statistics]\nembargo_seconds = 172799", "statistics.embargo_seconds"),
+            ("[verification]\nstatistics_audience = \"\"", "verification.statistics_audience"),
             ("[public]\nmax_concurrent_requests = 5000", "public.max_concurrent_requests"),
         ] {
             let error = Config::parse(text).expect_err(text);

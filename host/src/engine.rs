@@ -14,7 +14,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tocsin_domain::publish::response::{API_VERSION_HEADER, CONTENT_TYPE_HEADER};
+use tocsin_domain::publish::request::ApiVersion;
+use tocsin_domain::publish::response::{API_VERSION_HEADER, CONTENT_TYPE_HEADER, api_version};
+use tocsin_domain::publish::service::explain::Explanation;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 use wasmtime_wasi_http::WasiHttpView;
@@ -35,6 +37,24 @@ pub enum ServiceName {
     Export,
     /// Purge jobs.
     Purge,
+}
+
+/// What the publish component is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublishRoute {
+    /// To publish keys.
+    Publish(ApiVersion),
+    /// A health authority's statistics.
+    Statistics,
+}
+
+/// What it answered.
+#[derive(Debug)]
+pub struct PublishAnswer {
+    /// The answer.
+    pub response: http::Response<Bytes>,
+    /// The request was a chaff request by its body, and the answer must be made to look like another.
+    pub chaff: bool,
 }
 
 /// A component did not do its work. What it did before, if anything, was whole.
@@ -175,46 +195,69 @@ impl Components {
         answer?.ok_or_else(|| InstanceFailure::Fault("a component did not answer".to_owned()))
     }
 
-    /// Answers a publish request: through the typed export of the component if it has one, which costs about an eighth less
-    /// (`cargo xtask bench sandbox`), else through `wasi:http`.
-    pub async fn publish_over_http(
+    /// Answers a phone or a health authority: through the typed export of publish if it has one, which costs about an
+    /// eighth less (`cargo xtask bench sandbox`), else through `wasi:http`.
+    pub async fn answer(
         &self,
+        route: PublishRoute,
         request: http::Request<Bytes>,
-    ) -> Result<http::Response<Bytes>, InstanceFailure> {
+    ) -> Result<PublishAnswer, InstanceFailure> {
         if self.publish.typed.is_none() {
-            return self.handle_http(ServiceName::Publish, request).await;
+            let response = self.handle_http(ServiceName::Publish, request).await?;
+            return Ok(PublishAnswer { response, chaff: false });
         }
-        let content_type = request.headers().get(http::header::CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (status, body) = self.publish(content_type, request.into_body().into()).await?;
-        http::Response::builder()
+        let header = |name: http::HeaderName| {
+            let value = request.headers().get(name).and_then(|value| value.to_str().ok());
+            value.map(str::to_owned)
+        };
+        let content_type = header(http::header::CONTENT_TYPE);
+        let user_agent = header(http::header::USER_AGENT);
+        let authorization = header(http::header::AUTHORIZATION);
+        let body = request.into_body().into();
+        let mut builder = http::Response::builder();
+        let Response { status, chaff, body } = match route {
+            PublishRoute::Publish(api) => {
+                builder = builder.header(API_VERSION_HEADER, api_version(api));
+                self.publish(&publish_request(api, content_type, user_agent, body)).await?
+            }
+            PublishRoute::Statistics => {
+                let request = StatisticsRequest { content_type, authorization, body };
+                self.call_publish(async |typed, store| typed.call_statistics(store, &request).await).await?
+            }
+        };
+        if body.len() > MAX_RESPONSE_BYTES {
+            return Err(InstanceFailure::Fault("the answer of a component is too long".to_owned()));
+        }
+        let response = builder
             .status(status)
-            .header(API_VERSION_HEADER.0, API_VERSION_HEADER.1)
             .header(CONTENT_TYPE_HEADER.0, CONTENT_TYPE_HEADER.1)
             .body(Bytes::from(body))
-            .map_err(|error| InstanceFailure::Fault(format!("a component answered with no HTTP status: {error}")))
+            .map_err(|error| InstanceFailure::Fault(format!("a component answered with no HTTP status: {error}")))?;
+        Ok(PublishAnswer { response, chaff })
     }
 
     /// Publishes through the typed export.
-    pub async fn publish(
+    pub async fn publish(&self, request: &PublishRequest) -> Result<Response, InstanceFailure> {
+        self.call_publish(async |typed, store| typed.call_publish(store, request).await).await
+    }
+
+    /// What a publish would do, and why, as publish explains it. Changes nothing.
+    pub async fn explain(&self, api: ApiVersion, body: Vec<u8>) -> Result<Explanation, InstanceFailure> {
+        let request = publish_request(api, Some("application/json".to_owned()), None, body);
+        let text = self.call_publish(async |typed, store| typed.call_explain(store, &request).await).await?;
+        serde_json::from_str(&text)
+            .map_err(|error| InstanceFailure::Fault(format!("a component explained unreadably: {error}")))
+    }
+
+    async fn call_publish<T>(
         &self,
-        content_type: Option<String>,
-        body: Vec<u8>,
-    ) -> Result<(u16, Vec<u8>), InstanceFailure> {
-        use crate::bindings::publish::exports::tocsin::component::publisher::{PublishRequest, PublishResponse};
+        call: impl AsyncFnOnce(&publisher::Guest, &mut Store<InstanceState>) -> wasmtime::Result<T>,
+    ) -> Result<T, InstanceFailure> {
         let typed = self.publish.typed.as_ref();
         let typed = typed.ok_or_else(|| InstanceFailure::Fault("publish has no typed export".to_owned()))?;
         let mut store = self.store(self.publish.limits);
         let instance = typed.instantiate_async(&mut store).await.map_err(instantiation_failure)?;
-        let PublishResponse { status, body } = instance
-            .tocsin_component_publisher()
-            .call_publish(&mut store, &PublishRequest { content_type, body })
-            .await
-            .map_err(fault)?;
-        if body.len() > MAX_RESPONSE_BYTES {
-            return Err(InstanceFailure::Fault("the answer of a component is too long".to_owned()));
-        }
-        Ok((status, body))
+        call(instance.tocsin_component_publisher(), &mut store).await.map_err(fault)
     }
 
     /// Creates the batches that are due. The inner error is the job's own.
@@ -245,6 +288,24 @@ impl Components {
         instance.tocsin_component_purger().call_purge_export_files(&mut store).await.map_err(fault)
     }
 }
+
+/// The request of the typed export.
+pub fn publish_request(
+    api: ApiVersion,
+    content_type: Option<String>,
+    user_agent: Option<String>,
+    body: Vec<u8>,
+) -> PublishRequest {
+    let api = match api {
+        ApiVersion::V1 => publisher::ApiVersion::V1,
+        ApiVersion::V1Alpha1 => publisher::ApiVersion::V1alpha1,
+    };
+    PublishRequest { api, content_type, user_agent, body }
+}
+
+use crate::bindings::publish::exports::tocsin::component::publisher::{self, Response, StatisticsRequest};
+
+pub use crate::bindings::publish::exports::tocsin::component::publisher::PublishRequest;
 
 pub use crate::bindings::export::exports::tocsin::component::exporter::{
     BatchReport, BatchesReport, WorkError, WorkReport,

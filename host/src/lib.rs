@@ -12,6 +12,7 @@ pub mod cli;
 pub mod components;
 pub mod config;
 pub mod engine;
+mod explain;
 pub mod http;
 pub mod jobs;
 pub mod phone;

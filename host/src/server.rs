@@ -61,6 +61,7 @@ pub fn open_services_with_clock(
         blobs,
         settings: ServiceSettings {
             publish: config.publish.clone(),
+            statistics: config.statistics.clone(),
             verification: config.verification.clone(),
             export: config.export.clone(),
             purge: config.purge.clone(),

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tocsin_domain::interval::Timestamp;
 use tocsin_domain::ports::Clock;
-use tocsin_domain::settings::{ExportSettings, PublishSettings, PurgeSettings, VerificationSettings};
+use tocsin_domain::settings::{
+    ExportSettings, PublishSettings, PurgeSettings, StatisticsSettings, VerificationSettings,
+};
 
 /// Storage, keys, files, settings and the clock.
 pub struct Services {
@@ -34,6 +36,8 @@ impl std::fmt::Debug for Services {
 pub struct ServiceSettings {
     /// Of publish.
     pub publish: PublishSettings,
+    /// Of the statistics.
+    pub statistics: StatisticsSettings,
     /// Of verification.
     pub verification: VerificationSettings,
     /// Of export.

@@ -17,6 +17,8 @@ pub struct HealthAuthority {
     pub audience: String,
     /// For people.
     pub name: String,
+    /// Whether it may read its statistics.
+    pub statistics_enabled: bool,
     /// All its keys, revoked ones included.
     pub keys: Vec<HealthAuthorityKey>,
 }

@@ -106,6 +106,30 @@ pub fn key_end(start: IntervalNumber, period: RollingPeriod) -> IntervalNumber {
     IntervalNumber(start.0.saturating_add(i32::from(period.0)))
 }
 
+/// The date and time in the form of RFC 3339, such as `2020-09-14T12:34:56Z`.
+pub fn rfc3339(time: Timestamp) -> String {
+    let (year, month, day) = civil_date(time.0.div_euclid(DAY_SECONDS));
+    let second = time.0.rem_euclid(DAY_SECONDS);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Year, month and day of a day number since 1970-01-01, in the Gregorian calendar. Counts in years that begin in March,
+/// so that the leap day is the last of its year, and in eras of 400 of them, which all have the same length.
+fn civil_date(day_number: i64) -> (i64, i64, i64) {
+    const ERA_DAYS: i64 = 146_097;
+    /// From 0000-03-01 to 1970-01-01.
+    const EPOCH: i64 = 719_468;
+    let days = day_number.saturating_add(EPOCH);
+    let (era, day_of_era) = (days.div_euclid(ERA_DAYS), days.rem_euclid(ERA_DAYS));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +150,23 @@ mod tests {
         }
         assert_eq!(RollingPeriod::try_from(1).map(RollingPeriod::get), Ok(1));
         assert_eq!(RollingPeriod::try_from(144), Ok(RollingPeriod::DAY));
+    }
+
+    // Expected values: `date -u -d @SECONDS +%FT%TZ`.
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_600_086_896, "2020-09-14T12:34:56Z"),
+            (1_609_459_199, "2020-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(rfc3339(Timestamp::from_unix(seconds)), text);
+        }
     }
 
     #[test]

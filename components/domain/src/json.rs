@@ -4,7 +4,7 @@
 //! serde's derive can do none of that, and its error texts quote values, which may be keys. So the few visitors are
 //! written here, and errors are told by field name ([`Blame`]) and position only.
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
@@ -157,6 +157,41 @@ impl<'de> Visitor<'de> for Text<'_, 'de> {
 
     fn visit_unit<E>(self) -> Result<(), E> {
         Ok(())
+    }
+}
+
+/// Reads a list of strings; `null` is an empty one, and one inside the list an empty string.
+pub(crate) struct Texts<'o, 'de>(pub(crate) &'o mut Vec<Cow<'de, str>>);
+
+impl<'de> DeserializeSeed<'de> for Texts<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Texts<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of strings")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.0.clear();
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        self.0.clear();
+        loop {
+            let mut text = Cow::Borrowed("");
+            if seq.next_element_seed(Text(&mut text))?.is_none() {
+                return Ok(());
+            }
+            self.0.push(text);
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! and benchmarks, and under any host.
 //!
 //! Map: [`publish`] (what a phone uploads), [`verification`] (why we believe it), [`export`] (what phones download),
-//! [`purge`] (what goes), and the words they share: [`tek`], [`interval`], [`exposure`], [`health_authority`],
+//! [`purge`] (what goes), [`statistics`] (what health authorities are told), and the words they share: [`tek`], [`interval`], [`exposure`], [`health_authority`],
 //! [`authorized_app`], [`signature_info`].
 
 pub mod authorized_app;
@@ -23,6 +23,7 @@ pub mod publish;
 pub mod purge;
 pub mod settings;
 pub mod signature_info;
+pub mod statistics;
 pub mod tek;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;

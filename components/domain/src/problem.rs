@@ -13,6 +13,8 @@ pub enum PublishCode {
     UnknownHealthAuthorityId,
     /// The authorized app could not be looked up.
     UnableToLoadHealthAuthority,
+    /// The app may not publish for a region that the request names (v1alpha1 only).
+    RegionNotAllowed,
     /// Neither the app nor the server names a region.
     HealthAuthorityMissingRegionConfig,
     /// The proof of the diagnosis is not valid.
@@ -43,6 +45,7 @@ impl PublishCode {
             Self::BadRequest => (400, "bad_request"),
             Self::UnknownHealthAuthorityId => (401, "unknown_health_authority_id"),
             Self::UnableToLoadHealthAuthority => (500, "unable_to_load_health_authority"),
+            Self::RegionNotAllowed => (401, ""),
             Self::HealthAuthorityMissingRegionConfig => (500, "health_authority_missing_region_config"),
             Self::VerificationCertificateInvalid => (401, "health_authority_verification_certificate_invalid"),
             Self::MissingRevisionToken => (400, "missing_revision_token"),
@@ -63,6 +66,28 @@ impl PublishCode {
     /// The `code` of the response.
     pub const fn wire(self) -> &'static str {
         self.row().1
+    }
+}
+
+/// Why there are no statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatisticsCode {
+    /// The body is not what it should be, whatever is wrong with it.
+    BadRequest,
+    /// No token, or not one of a health authority that may read statistics.
+    Unauthorized,
+    /// Our fault; trying again may help.
+    Internal,
+}
+
+impl StatisticsCode {
+    /// HTTP status and wire code.
+    pub const fn row(self) -> (u16, &'static str) {
+        match self {
+            Self::BadRequest => (400, "bad_request"),
+            Self::Unauthorized => (401, "unauthorized"),
+            Self::Internal => (500, "internal_error"),
+        }
     }
 }
 

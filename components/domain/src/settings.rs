@@ -35,6 +35,8 @@ pub struct PublishSettings {
     pub response_padding_range: u32,
     /// A revision token is padded to at least this many entries (`REVISION_TOKEN_MIN_LENGTH`).
     pub revision_token_min_entries: u32,
+    /// Answer the API of 2020 at `/` (`ENABLE_V1ALPHA1_API`).
+    pub enable_v1alpha1: bool,
 }
 
 impl Default for PublishSettings {
@@ -53,6 +55,33 @@ impl Default for PublishSettings {
             response_padding_min_bytes: 1024,
             response_padding_range: 1024,
             revision_token_min_entries: 28,
+            enable_v1alpha1: false,
+        }
+    }
+}
+
+/// Settings of the statistics for health authorities.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StatisticsSettings {
+    /// A day with fewer publishes is shown only after the embargo; at least 10 (`STATS_UPLOAD_MINIMUM`).
+    pub upload_minimum: u32,
+    /// A day with few publishes is shown this long after its end, in seconds; 0: never, else at least 48 hours
+    /// (`STATS_EMBARGO_PERIOD`).
+    pub embargo_seconds: u64,
+    /// Smallest number of random bytes in an answer's padding (`RESPONSE_PADDING_MIN_BYTES`).
+    pub response_padding_min_bytes: u32,
+    /// Padding grows by a random number of bytes below this (`RESPONSE_PADDING_RANGE`).
+    pub response_padding_range: u32,
+}
+
+impl Default for StatisticsSettings {
+    fn default() -> Self {
+        Self {
+            upload_minimum: 10,
+            embargo_seconds: 48 * 3600,
+            response_padding_min_bytes: 2048,
+            response_padding_range: 1024,
         }
     }
 }
@@ -63,11 +92,13 @@ impl Default for PublishSettings {
 pub struct VerificationSettings {
     /// Tolerated difference between our clock and a health authority's, in seconds. The reference tolerates none.
     pub clock_skew_seconds: u32,
+    /// `aud` of the tokens by which health authorities read their statistics (`STATS_AUDIENCE`).
+    pub statistics_audience: String,
 }
 
 impl Default for VerificationSettings {
     fn default() -> Self {
-        Self { clock_skew_seconds: 10 }
+        Self { clock_skew_seconds: 10, statistics_audience: "keyserver".to_owned() }
     }
 }
 

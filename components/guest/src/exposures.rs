@@ -5,6 +5,8 @@ use tocsin_domain::exposure::{NewExposure, Revision, StoredExposure};
 use tocsin_domain::interval::{IntervalNumber, RollingPeriod, Timestamp};
 use tocsin_domain::ports::PortError;
 use tocsin_domain::ports::exposures::{Exposures, Found, RevisionOf, Submission};
+use tocsin_domain::statistics::PublishStatistics;
+use tocsin_domain::statistics::platform::Platform;
 use tocsin_domain::tek::TemporaryExposureKey;
 
 impl Exposures for Host {
@@ -18,7 +20,7 @@ impl Exposures for Host {
     }
 
     fn insert_and_revise(&self, submission: &Submission) -> Result<(), PortError> {
-        let Submission { app, regions, traveler, health_authority, inserts, revisions } = submission;
+        let Submission { app, regions, traveler, health_authority, inserts, revisions, statistics } = submission;
         wit::insert_and_revise(&wit::Submission {
             app: app.clone(),
             regions: regions.clone(),
@@ -26,6 +28,7 @@ impl Exposures for Host {
             health_authority: health_authority.map(|id| id.0),
             inserts: inserts.iter().map(new_exposure).collect(),
             revisions: revisions.iter().map(revision).collect(),
+            statistics: statistics.as_ref().map(publish_statistics),
         })
         .map_err(port_error)
     }
@@ -89,5 +92,21 @@ fn revision(revision: &RevisionOf) -> wit::Revision {
         revised_at: revised_at.unix(),
         days_since_onset,
         transmission_risk: transmission_risk.get(),
+    }
+}
+
+fn publish_statistics(statistics: &PublishStatistics) -> wit::PublishStatistics {
+    let PublishStatistics { hour, platform, keys, revision, oldest_key_days, onset_days } = *statistics;
+    wit::PublishStatistics {
+        hour: hour.unix(),
+        platform: match platform {
+            Platform::Unknown => wit::Platform::Unknown,
+            Platform::Android => wit::Platform::Android,
+            Platform::Ios => wit::Platform::Ios,
+        },
+        keys,
+        revision,
+        oldest_key_days,
+        onset_days,
     }
 }

@@ -11,7 +11,7 @@ impl HealthAuthorities for Host {
         let Some(authority) = wit::find_health_authority(issuer).map_err(port_error)? else {
             return Ok(None);
         };
-        let wit::HealthAuthority { id, issuer, audience, name, keys } = authority;
+        let wit::HealthAuthority { id, issuer, audience, name, statistics_enabled, keys } = authority;
         let keys = keys
             .into_iter()
             .map(|wit::HealthAuthorityKey { version, valid_from, valid_thru, public_key }| HealthAuthorityKey {
@@ -21,6 +21,6 @@ impl HealthAuthorities for Host {
                 public_key,
             })
             .collect();
-        Ok(Some(HealthAuthority { id: HealthAuthorityId(id), issuer, audience, name, keys }))
+        Ok(Some(HealthAuthority { id: HealthAuthorityId(id), issuer, audience, name, statistics_enabled, keys }))
     }
 }

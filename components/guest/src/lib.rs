@@ -25,6 +25,7 @@ mod sealing;
 mod settings;
 mod signature_check;
 mod signing;
+mod statistics;
 mod verifier;
 
 pub use convert::{port_error_to_wit, report_type_from_wit, report_type_to_wit};

@@ -11,6 +11,10 @@ impl Retention for Host {
         Ok(PurgeSlice { deleted, more })
     }
 
+    fn purge_statistics(&self, before: Timestamp) -> Result<u64, PortError> {
+        wit::purge_statistics(before.unix()).map_err(port_error)
+    }
+
     fn expire_files(&self, ended_before: Timestamp) -> Result<Vec<StaleIndex>, PortError> {
         let indexes = wit::expire_files(ended_before.unix()).map_err(port_error)?;
         Ok(indexes

@@ -1,7 +1,9 @@
 use crate::Host;
 use crate::bindings::tocsin::capability::settings as wit;
 use tocsin_domain::ports::settings::Settings;
-use tocsin_domain::settings::{ExportSettings, KeyOrder, PublishSettings, PurgeSettings, VerificationSettings};
+use tocsin_domain::settings::{
+    ExportSettings, KeyOrder, PublishSettings, PurgeSettings, StatisticsSettings, VerificationSettings,
+};
 
 impl Settings for Host {
     fn publish(&self) -> PublishSettings {
@@ -19,6 +21,7 @@ impl Settings for Host {
             response_padding_min_bytes,
             response_padding_range,
             revision_token_min_entries,
+            enable_v1alpha1,
         } = wit::publish();
         PublishSettings {
             max_keys,
@@ -34,12 +37,23 @@ impl Settings for Host {
             response_padding_min_bytes,
             response_padding_range,
             revision_token_min_entries,
+            enable_v1alpha1,
         }
     }
 
     fn verification(&self) -> VerificationSettings {
-        let wit::VerificationSettings { clock_skew_seconds } = wit::verification();
-        VerificationSettings { clock_skew_seconds }
+        let wit::VerificationSettings { clock_skew_seconds, statistics_audience } = wit::verification();
+        VerificationSettings { clock_skew_seconds, statistics_audience }
+    }
+
+    fn statistics(&self) -> StatisticsSettings {
+        let wit::StatisticsSettings {
+            upload_minimum,
+            embargo_seconds,
+            response_padding_min_bytes,
+            response_padding_range,
+        } = wit::statistics();
+        StatisticsSettings { upload_minimum, embargo_seconds, response_padding_min_bytes, response_padding_range }
     }
 
     fn export(&self) -> ExportSettings {

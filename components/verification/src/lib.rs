@@ -25,31 +25,55 @@ use bindings::exports::tocsin::component::verifier::{Claims, Guest, Proof, Proof
 
 struct Component;
 
+/// Gives a verifier over the host to `work`.
+fn with_verifier<T>(work: impl FnOnce(&dyn Verifier) -> T) -> T {
+    work(&CertificateVerifier {
+        settings: &Host.verification(),
+        health_authorities: &Host,
+        signature_check: &Host,
+        clock: &Host,
+    })
+}
+
+/// Gives a proof in the domain's form to `look`.
+fn with_proof<T>(proof: &Proof, look: impl FnOnce(&domain::Proof<'_>) -> T) -> T {
+    let Proof { verification_payload, hmac_key, allowed_health_authorities, keys } = proof;
+    let allowed: Vec<_> = allowed_health_authorities.iter().copied().map(HealthAuthorityId).collect();
+    look(&domain::Proof {
+        verification_payload,
+        hmac_key,
+        allowed_health_authorities: &allowed,
+        keys: keys.iter().map(proof_key).collect(),
+    })
+}
+
 impl Guest for Component {
     fn verify(proof: Proof) -> Result<Claims, VerificationError> {
-        let Proof { verification_payload, hmac_key, allowed_health_authorities, keys } = &proof;
-        let allowed: Vec<_> = allowed_health_authorities.iter().copied().map(HealthAuthorityId).collect();
-        let verifier = CertificateVerifier {
-            settings: &Host.verification(),
-            health_authorities: &Host,
-            signature_check: &Host,
-            clock: &Host,
-        };
-        let claims = verifier.verify(&domain::Proof {
-            verification_payload,
-            hmac_key,
-            allowed_health_authorities: &allowed,
-            keys: keys.iter().map(proof_key).collect(),
-        });
+        let claims = with_verifier(|verifier| with_proof(&proof, |proof| verifier.verify(proof)));
         match claims {
             Ok(domain::Claims { health_authority, report_type, symptom_onset }) => Ok(Claims {
                 health_authority: health_authority.0,
                 report_type: report_type_to_wit(report_type),
                 symptom_onset,
             }),
-            Err(domain::VerificationError::Rejected(text)) => Err(VerificationError::Rejected(text)),
-            Err(domain::VerificationError::Port(error)) => Err(VerificationError::Port(port_error_to_wit(error))),
+            Err(error) => Err(error_to_wit(error)),
         }
+    }
+
+    fn diagnose(proof: Proof) -> Vec<String> {
+        with_verifier(|verifier| with_proof(&proof, |proof| verifier.diagnose(proof)))
+    }
+
+    fn authenticate(token: String) -> Result<u64, VerificationError> {
+        let authority = with_verifier(|verifier| verifier.authenticate(&token));
+        authority.map(|id| id.0).map_err(error_to_wit)
+    }
+}
+
+fn error_to_wit(error: domain::VerificationError) -> VerificationError {
+    match error {
+        domain::VerificationError::Rejected(text) => VerificationError::Rejected(text),
+        domain::VerificationError::Port(error) => VerificationError::Port(port_error_to_wit(error)),
     }
 }
 

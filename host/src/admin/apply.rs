@@ -2,6 +2,7 @@
 
 use super::AdminRequest;
 use crate::engine::Components;
+use crate::explain::explain;
 use crate::jobs::{self, JobFailure};
 use crate::services::Services;
 use crate::signing::KeyFileError;
@@ -10,6 +11,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use std::fmt;
 use std::sync::Arc;
+use tocsin_domain::publish::request::ApiVersion;
 
 /// A request was not carried out.
 #[derive(Debug)]
@@ -76,6 +78,11 @@ impl From<KeyFileError> for AdminFailure {
 pub async fn apply(components: &Components, request: AdminRequest) -> Result<Value, AdminFailure> {
     match request {
         AdminRequest::RunJob { job } => jobs::run(components, job).await.map_err(AdminFailure::Job),
+        AdminRequest::ExplainPublish { v1alpha1, body } => {
+            let api = if v1alpha1 { ApiVersion::V1Alpha1 } else { ApiVersion::V1 };
+            let explained = explain(components, api, body.into_bytes()).await;
+            explained.map(|explained| json!(explained)).map_err(|error| AdminFailure::Internal(error.to_string()))
+        }
         request => apply_without_components(components.services().clone(), request).await,
     }
 }
@@ -128,8 +135,8 @@ fn apply_blocking(services: &Services, request: AdminRequest) -> Result<Value, A
             "signing": services.keyring.public_keys(), "revision": services.keyring.revision_key_ids(),
         }),
         AdminRequest::ListBatches { limit } => json!(store.export_batches(None, limit)?),
-        AdminRequest::RunJob { .. } => {
-            return Err(AdminFailure::Internal("a job needs the components".to_owned()));
+        AdminRequest::RunJob { .. } | AdminRequest::ExplainPublish { .. } => {
+            return Err(AdminFailure::Internal("this needs the components".to_owned()));
         }
     })
 }

@@ -71,6 +71,13 @@ pub enum AdminRequest {
         /// At most so many.
         limit: u32,
     },
+    /// What a publish would do, and why. Changes nothing.
+    ExplainPublish {
+        /// The body speaks v1alpha1.
+        v1alpha1: bool,
+        /// The body of the request.
+        body: String,
+    },
     /// Run a job now.
     RunJob {
         /// Which.

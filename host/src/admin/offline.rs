@@ -31,7 +31,7 @@ impl std::error::Error for OfflineFailure {}
 pub async fn apply_offline(config: &Config, request: AdminRequest) -> Result<Value, OfflineFailure> {
     let services = open_services(config).map_err(OfflineFailure::Open)?;
     let applied = match request {
-        AdminRequest::RunJob { .. } => {
+        AdminRequest::RunJob { .. } | AdminRequest::ExplainPublish { .. } => {
             let components = load_components(config, services).map_err(OfflineFailure::Open)?;
             apply(&components, request).await
         }

@@ -10,6 +10,8 @@ use tocsin_domain::health_authority::HealthAuthorityId;
 use tocsin_domain::interval::{IntervalNumber, Timestamp};
 use tocsin_domain::ports::PortError;
 use tocsin_domain::ports::exposures::{Exposures, Found, RevisionOf, Submission};
+use tocsin_domain::statistics::PublishStatistics;
+use tocsin_domain::statistics::platform::Platform;
 
 impl wit::Host for InstanceState {
     fn find(&mut self, keys: Vec<wit::TemporaryExposureKey>) -> Result<wit::Found, WitPortError> {
@@ -53,7 +55,7 @@ fn stored_exposure(row: StoredExposure) -> wit::StoredExposure {
 }
 
 fn submission_from_wit(submission: wit::Submission) -> Result<Submission, PortError> {
-    let wit::Submission { app, regions, traveler, health_authority, inserts, revisions } = submission;
+    let wit::Submission { app, regions, traveler, health_authority, inserts, revisions, statistics } = submission;
     Ok(Submission {
         app,
         regions,
@@ -61,6 +63,7 @@ fn submission_from_wit(submission: wit::Submission) -> Result<Submission, PortEr
         health_authority: health_authority.map(HealthAuthorityId),
         inserts: inserts.into_iter().map(new_exposure).collect::<Result<_, _>>()?,
         revisions: revisions.into_iter().map(revision).collect::<Result<_, _>>()?,
+        statistics: statistics.map(publish_statistics),
     })
 }
 
@@ -99,4 +102,20 @@ fn revision(revision: wit::Revision) -> Result<RevisionOf, PortError> {
             transmission_risk: transmission_risk(risk)?,
         },
     })
+}
+
+fn publish_statistics(statistics: wit::PublishStatistics) -> PublishStatistics {
+    let wit::PublishStatistics { hour, platform, keys, revision, oldest_key_days, onset_days } = statistics;
+    PublishStatistics {
+        hour: Timestamp::from_unix(hour),
+        platform: match platform {
+            wit::Platform::Unknown => Platform::Unknown,
+            wit::Platform::Android => Platform::Android,
+            wit::Platform::Ios => Platform::Ios,
+        },
+        keys,
+        revision,
+        oldest_key_days,
+        onset_days,
+    }
 }

@@ -12,6 +12,7 @@ mod sealing;
 mod settings;
 mod signature_check;
 mod signing;
+mod statistics;
 
 use crate::bindings::capabilities::Host_ as Capabilities;
 use crate::state::InstanceState;

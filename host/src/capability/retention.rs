@@ -13,6 +13,10 @@ impl wit::Host for InstanceState {
         Ok(wit::PurgeSlice { deleted, more })
     }
 
+    async fn purge_statistics(&mut self, before: i64) -> Result<u64, WitPortError> {
+        blocking(self, move |services| services.store.purge_statistics(Timestamp::from_unix(before))).await
+    }
+
     async fn expire_files(&mut self, ended_before: i64) -> Result<Vec<wit::StaleIndex>, WitPortError> {
         let before = Timestamp::from_unix(ended_before);
         let indexes = blocking(self, move |services| services.store.expire_files(before)).await?;

@@ -1,6 +1,8 @@
 use crate::bindings::capabilities::tocsin::capability::settings as wit;
 use crate::state::InstanceState;
-use tocsin_domain::settings::{ExportSettings, KeyOrder, PublishSettings, PurgeSettings, VerificationSettings};
+use tocsin_domain::settings::{
+    ExportSettings, KeyOrder, PublishSettings, PurgeSettings, StatisticsSettings, VerificationSettings,
+};
 
 impl wit::Host for InstanceState {
     fn publish(&mut self) -> wit::PublishSettings {
@@ -18,6 +20,7 @@ impl wit::Host for InstanceState {
             response_padding_min_bytes,
             response_padding_range,
             revision_token_min_entries,
+            enable_v1alpha1,
         } = self.services.settings.publish.clone();
         wit::PublishSettings {
             max_keys,
@@ -33,12 +36,20 @@ impl wit::Host for InstanceState {
             response_padding_min_bytes,
             response_padding_range,
             revision_token_min_entries,
+            enable_v1alpha1,
         }
     }
 
     fn verification(&mut self) -> wit::VerificationSettings {
-        let VerificationSettings { clock_skew_seconds } = self.services.settings.verification;
-        wit::VerificationSettings { clock_skew_seconds }
+        let VerificationSettings { clock_skew_seconds, statistics_audience } =
+            self.services.settings.verification.clone();
+        wit::VerificationSettings { clock_skew_seconds, statistics_audience }
+    }
+
+    fn statistics(&mut self) -> wit::StatisticsSettings {
+        let StatisticsSettings { upload_minimum, embargo_seconds, response_padding_min_bytes, response_padding_range } =
+            self.services.settings.statistics;
+        wit::StatisticsSettings { upload_minimum, embargo_seconds, response_padding_min_bytes, response_padding_range }
     }
 
     fn export(&mut self) -> wit::ExportSettings {

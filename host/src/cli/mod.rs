@@ -7,6 +7,7 @@ mod administration;
 mod apps;
 mod arguments;
 mod demo;
+mod explain;
 mod export_configs;
 mod exports;
 mod failure;
@@ -96,6 +97,9 @@ enum Command {
     /// Which export files are made
     #[command(subcommand)]
     ExportConfig(export_configs::ExportConfigCommand),
+    /// Say what the server would do with a request, and why; changes nothing
+    #[command(subcommand)]
+    Explain(explain::ExplainCommand),
     /// Run a job now
     #[command(subcommand)]
     Job(jobs::JobCommand),
@@ -134,6 +138,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Failure> {
         Command::HealthAuthority(command) => health_authorities::run(global, command).await,
         Command::App(command) => apps::run(global, command).await,
         Command::ExportConfig(command) => export_configs::run(global, command).await,
+        Command::Explain(command) => explain::run(global, command).await,
         Command::Job(command) => jobs::run(global, command).await,
         Command::Export(command) => exports::run(global, command),
         Command::Phone(command) => phones::run(global, command).await,

@@ -31,6 +31,7 @@ impl PrivateRoutes {
         let service = match request.uri().path() {
             "/admin" => return self.administer(request).await,
             "/health" => return self.health().await,
+            "/explain/publish" => return self.explain_publish(request).await,
             "/create-batches" | "/do-work" => ServiceName::Export,
             "/cleanup-exposure" | "/cleanup-export" => ServiceName::Purge,
             _ => return text(StatusCode::NOT_FOUND, "404 page not found\n"),
@@ -41,20 +42,34 @@ impl PrivateRoutes {
     }
 
     async fn administer(&self, request: Request<Incoming>) -> Response<Body> {
-        if request.method() != Method::POST {
-            return problem(StatusCode::METHOD_NOT_ALLOWED, "bad_request", "administration takes POST");
-        }
-        // A web page in an operator's browser can post here without asking only with other content types.
-        if request.headers().get(header::CONTENT_TYPE).is_none_or(|value| value != "application/json") {
-            return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_request", "administration takes application/json");
-        }
-        let Ok(body) = Limited::new(request.into_body(), MAX_ADMIN_BYTES).collect().await else {
-            return problem(StatusCode::BAD_REQUEST, "bad_request", "the body broke off or is longer than 1 MiB");
+        let body = match read_posted_json(request).await {
+            Ok(body) => body,
+            Err(refusal) => return refusal,
         };
-        let request: AdminRequest = match serde_json::from_slice(&body.to_bytes()) {
-            Ok(request) => request,
-            Err(error) => return problem(StatusCode::BAD_REQUEST, "bad_request", &error.to_string()),
+        match serde_json::from_slice(&body) {
+            Ok(request) => self.apply(request).await,
+            Err(error) => problem(StatusCode::BAD_REQUEST, "bad_request", &error.to_string()),
+        }
+    }
+
+    /// The dry run of a publish: the body of `/v1/publish`, or of `/` with `?api=v1alpha1`.
+    async fn explain_publish(&self, request: Request<Incoming>) -> Response<Body> {
+        let v1alpha1 = match request.uri().query() {
+            None => false,
+            Some("api=v1alpha1") => true,
+            Some(_) => return problem(StatusCode::BAD_REQUEST, "bad_request", "the query can be api=v1alpha1 only"),
         };
+        match read_posted_json(request).await {
+            Ok(body) => {
+                // The components would repair it in the same way.
+                let body = String::from_utf8_lossy(&body).into_owned();
+                self.apply(AdminRequest::ExplainPublish { v1alpha1, body }).await
+            }
+            Err(refusal) => refusal,
+        }
+    }
+
+    async fn apply(&self, request: AdminRequest) -> Response<Body> {
         match admin::apply(&self.components, request).await {
             Ok(value) => json(StatusCode::OK, &value),
             Err(error) => problem(error.status(), error.code(), &error.to_string()),
@@ -62,9 +77,21 @@ impl PrivateRoutes {
     }
 
     async fn health(&self) -> Response<Body> {
-        match admin::apply(&self.components, AdminRequest::Status).await {
-            Ok(value) => json(StatusCode::OK, &value),
-            Err(error) => problem(error.status(), error.code(), &error.to_string()),
-        }
+        self.apply(AdminRequest::Status).await
+    }
+}
+
+/// The body of a POST of JSON, or the answer to what is none.
+async fn read_posted_json(request: Request<Incoming>) -> Result<Bytes, Response<Body>> {
+    if request.method() != Method::POST {
+        return Err(problem(StatusCode::METHOD_NOT_ALLOWED, "bad_request", "this route takes POST"));
+    }
+    // A web page in an operator's browser can post here without asking only with other content types.
+    if request.headers().get(header::CONTENT_TYPE).is_none_or(|value| value != "application/json") {
+        return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_request", "this route takes application/json"));
+    }
+    match Limited::new(request.into_body(), MAX_ADMIN_BYTES).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(_) => Err(problem(StatusCode::BAD_REQUEST, "bad_request", "the body broke off or is longer than 1 MiB")),
     }
 }

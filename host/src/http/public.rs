@@ -3,7 +3,7 @@
 use super::export_files::ExportFiles;
 use super::{Body, answer_of_component, json, problem, retry_later, text};
 use crate::config::PublicConfig;
-use crate::engine::{Components, ServiceName};
+use crate::engine::{Components, PublishRoute, ServiceName};
 use crate::services::Services;
 use crate::storage::administration::Administration;
 use bytes::{Bytes, BytesMut};
@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tocsin_domain::publish::request::ApiVersion;
 use tokio::sync::Semaphore;
 
 /// Route of the public keys that verify export files.
@@ -54,8 +55,8 @@ impl PublicRoutes {
     /// Answers one request.
     pub async fn handle(self, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
-        if path == "/v1/publish" {
-            return self.publish(request).await;
+        if let Some(route) = self.publish_route(path) {
+            return self.publish(route, request).await;
         }
         if path == "/health" {
             return self.health().await;
@@ -72,7 +73,18 @@ impl PublicRoutes {
         }
     }
 
-    async fn publish(&self, request: Request<Incoming>) -> Response<Body> {
+    fn publish_route(&self, path: &str) -> Option<PublishRoute> {
+        match path {
+            "/v1/publish" => Some(PublishRoute::Publish(ApiVersion::V1)),
+            "/" if self.shared.components.services().settings.publish.enable_v1alpha1 => {
+                Some(PublishRoute::Publish(ApiVersion::V1Alpha1))
+            }
+            "/v1/stats" => Some(PublishRoute::Statistics),
+            _ => None,
+        }
+    }
+
+    async fn publish(&self, route: PublishRoute, request: Request<Incoming>) -> Response<Body> {
         let shared = &self.shared;
         let (mut parts, body) = request.into_parts();
         let body = match tokio::time::timeout(shared.read_timeout, read_body(body, shared.max_body_bytes)).await {
@@ -91,7 +103,8 @@ impl PublicRoutes {
         // `wasi:http` wants a readable authority. Clients may send none (HTTP/1.0) or nonsense, and publish does not look
         // at it.
         parts.headers.insert(header::HOST, HeaderValue::from_static("localhost"));
-        let work = shared.components.publish_over_http(Request::from_parts(parts, body));
+        let request = Request::from_parts(parts, body);
+        let work = async { Ok(shared.components.answer(route, request).await?.response) };
         answer_of_component(ServiceName::Publish, shared.request_timeout, work).await
     }
 

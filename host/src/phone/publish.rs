@@ -139,6 +139,8 @@ pub fn request_body(app: &str, authority: &TestHealthAuthority, keys: &[PhoneKey
         symptom_onset_interval: 0,
         traveler: false,
         revision_token: Cow::Borrowed(""),
+        regions: Vec::new(),
+        chaff: None,
     };
     request.to_json()
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tocsin_domain::ports::{Clock, Random};
-use tocsin_domain::publish::service::Publisher;
+use tocsin_domain::publish::request::ApiVersion;
+use tocsin_domain::publish::service::{Incoming, Publisher};
 use tocsin_domain::verification::certificate::CertificateVerifier;
-use tocsin_host::engine::{Components, ServiceName};
+use tocsin_host::engine::{Components, ServiceName, publish_request};
 use tocsin_host::server::load_components;
 use tocsin_host::services::{Services, SystemClock};
 use tocsin_tests::harness::folder::set_up;
@@ -122,7 +123,13 @@ fn native(services: &Arc<Services>, bodies: Arc<Vec<Vec<u8>>>, concurrency: usiz
                         clock: &SystemClock,
                         random: &SystemRandom,
                     };
-                    assert_eq!(publisher.publish(Some("application/json"), body).status, 200);
+                    let incoming = Incoming {
+                        api: ApiVersion::V1,
+                        content_type: Some("application/json"),
+                        user_agent: None,
+                        body,
+                    };
+                    assert_eq!(publisher.publish(&incoming).status, 200);
                 }
             });
         }
@@ -136,8 +143,9 @@ async fn typed(components: &Arc<Components>, bodies: Arc<Vec<Vec<u8>>>, concurre
             let (components, bodies, next) = (components.clone(), bodies.clone(), next.clone());
             tokio::spawn(async move {
                 while let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let answer = components.publish(Some("application/json".to_owned()), body.clone()).await;
-                    assert_eq!(answer.expect("runs").0, 200);
+                    let content_type = Some("application/json".to_owned());
+                    let request = publish_request(ApiVersion::V1, content_type, None, body.clone());
+                    assert_eq!(components.publish(&request).await.expect("runs").status, 200);
                 }
             })
         })

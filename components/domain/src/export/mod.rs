@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod deflate;
 pub mod file;
+pub mod forecast;
 pub mod index;
 pub mod names;
 mod padding;

@@ -94,6 +94,17 @@ pub struct Selection {
     pub only_non_travelers: bool,
 }
 
+impl Selection {
+    /// Whether it takes rows of these regions, whatever their time.
+    pub fn takes(&self, regions: &[String], traveler: bool) -> bool {
+        let Self { window: _, regions: wanted, include_travelers, exclude_regions, only_non_travelers } = self;
+        let overlaps = |list: &[String]| regions.iter().any(|region| list.contains(region));
+        (overlaps(wanted) || (*include_travelers && traveler))
+            && !overlaps(exclude_regions)
+            && !(*only_non_travelers && traveler)
+    }
+}
+
 /// The two passes of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {

@@ -4,6 +4,7 @@ use super::PortError;
 use crate::exposure::{NewExposure, Revision, StoredExposure};
 use crate::health_authority::HealthAuthorityId;
 use crate::interval::Timestamp;
+use crate::statistics::PublishStatistics;
 use crate::tek::TemporaryExposureKey;
 
 /// What is stored for a set of keys, and until when exports have been cut.
@@ -31,6 +32,8 @@ pub struct Submission {
     pub inserts: Vec<NewExposure>,
     /// Rows to revise.
     pub revisions: Vec<RevisionOf>,
+    /// What is counted for the health authority; `None` when there is none.
+    pub statistics: Option<PublishStatistics>,
 }
 
 /// A revision and the row it was decided on.

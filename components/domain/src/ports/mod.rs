@@ -14,6 +14,7 @@ pub mod sealing;
 pub mod settings;
 pub mod signature_check;
 pub mod signing;
+pub mod statistics;
 pub mod verifier;
 
 use crate::interval::Timestamp;

@@ -40,6 +40,9 @@ pub trait Retention {
     /// Slices keep the time short during which nothing can be published.
     fn purge_exposures(&self, created_before: Timestamp) -> Result<PurgeSlice, PortError>;
 
+    /// Deletes the statistics of hours before `before`, and returns how many rows that were.
+    fn purge_statistics(&self, before: Timestamp) -> Result<u64, PortError>;
+
     /// Export files whose batch ended before `ended_before` are expired: they are in [`Self::live_files`] no more. Returns
     /// the indexes that may still list an expired file: those of all configs, active or not, that have expired files not
     /// forgotten yet, whichever call expired them.

@@ -61,4 +61,10 @@ impl From<PortError> for VerificationError {
 pub trait Verifier {
     /// The claims of a valid proof.
     fn verify(&self, proof: &Proof<'_>) -> Result<Claims, VerificationError>;
+
+    /// What in a rejected proof would have to change, for people; empty when nothing is known beyond the rejection.
+    fn diagnose(&self, proof: &Proof<'_>) -> Vec<String>;
+
+    /// The health authority that signed `token`, a bearer token for its statistics.
+    fn authenticate(&self, token: &str) -> Result<HealthAuthorityId, VerificationError>;
 }

@@ -4,7 +4,7 @@ mod repair;
 #[cfg(test)]
 mod tests;
 
-use crate::json::{Blame, Flag, Integer, Object, ObjectSeed, Text, UnknownFields, UnusedText};
+use crate::json::{Blame, Flag, Integer, Object, ObjectSeed, Text, Texts, UnknownFields, UnusedText};
 use crate::problem::PublishCode;
 use crate::text::shortened;
 use serde::Serialize;
@@ -18,6 +18,15 @@ pub const MAX_BODY_BYTES: usize = 64_000;
 
 /// What a `Content-Type` must begin with, to the letter.
 pub const CONTENT_TYPE_PREFIX: &str = "application/json";
+
+/// Which API a phone speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiVersion {
+    /// `/v1/publish`.
+    V1,
+    /// `/`, of 2020.
+    V1Alpha1,
+}
 
 /// A publish request as sent: types are checked, values are not. Fields that were not sent have their zero value.
 ///
@@ -41,6 +50,12 @@ pub struct PublishRequest<'a> {
     pub traveler: bool,
     /// The token from the last response, base64; empty: none.
     pub revision_token: Cow<'a, str>,
+    /// v1alpha1: the regions to publish for; empty: those of the app. v1 has no such field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Cow<'a, str>>,
+    /// Extension: whether this is a chaff request, which asks for an answer and nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chaff: Option<bool>,
 }
 
 /// A key as sent.
@@ -115,69 +130,95 @@ impl RequestError {
             | Self::TrailingData => PublishCode::BadRequest,
         }
     }
+
+    /// What is wrong.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::ContentType => "content-type is not application/json".to_owned(),
+            Self::TooLarge => "http: request body too large".to_owned(),
+            Self::Empty => "body must not be empty".to_owned(),
+            Self::Truncated => "malformed json".to_owned(),
+            Self::Malformed(position) => format!("malformed json at position {position}"),
+            Self::InvalidValue(field, position) => format!("invalid value \"{field}\" at position {position}"),
+            Self::UnknownField(name) => format!("unknown field \"{}\"", shortened(name)),
+            Self::TrailingData => "body must contain only one JSON object".to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for RequestError {
+    /// As publish reports it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error unmarshalling API call, code: {}: ", self.code().status())?;
-        match self {
-            Self::ContentType => f.write_str("content-type is not application/json"),
-            Self::TooLarge => f.write_str("http: request body too large"),
-            Self::Empty => f.write_str("body must not be empty"),
-            Self::Truncated => f.write_str("malformed json"),
-            Self::Malformed(position) => write!(f, "malformed json at position {position}"),
-            Self::InvalidValue(field, position) => write!(f, "invalid value \"{field}\" at position {position}"),
-            Self::UnknownField(name) => write!(f, "unknown field \"{}\"", shortened(name)),
-            Self::TrailingData => f.write_str("body must contain only one JSON object"),
-        }
+        write!(f, "error unmarshalling API call, code: {}: {}", self.code().status(), self.detail())
     }
 }
 
 impl std::error::Error for RequestError {}
 
+/// Checks the content type and the size of a body, and reads it with `read`, or with `read_owned` when its text must be
+/// repaired first.
+///
+/// Divergences from the reference: a body over the limit is refused even if only white space lies beyond it, and a
+/// stray closing bracket behind the object counts as the trailing data it is.
+pub(crate) fn parse_body<'a, T>(
+    content_type: Option<&str>,
+    body: &'a [u8],
+    read: impl Fn(&'a str) -> Result<T, RequestError>,
+    read_owned: impl Fn(&str) -> Result<T, RequestError>,
+) -> Result<T, RequestError> {
+    if !content_type.is_some_and(|value| value.as_bytes().starts_with(CONTENT_TYPE_PREFIX.as_bytes())) {
+        return Err(RequestError::ContentType);
+    }
+    if body.len() > MAX_BODY_BYTES {
+        return Err(RequestError::TooLarge);
+    }
+    let parsed = std::str::from_utf8(body).map(read);
+    if let Ok(Ok(request)) = parsed {
+        return Ok(request);
+    }
+    // Bad input only: some of it is acceptable to the reference, and then to us.
+    match (repair::repaired(body), parsed) {
+        (None, Ok(result)) => result,
+        (Some(text), _) => read_owned(&text),
+        // Invalid UTF-8 is always repaired, so this does not happen.
+        (None, Err(_)) => Err(RequestError::Malformed(0)),
+    }
+}
+
+/// Reads a JSON object, the whole of the text.
+pub(crate) fn read_object<'a, T: Object<'a> + Default>(text: &'a str) -> Result<T, RequestError> {
+    let mut object = T::default();
+    let blame = Blame::default();
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let read = ObjectSeed { into: &mut object, blame: &blame }.deserialize(&mut deserializer);
+    match read {
+        Ok(()) => match deserializer.end() {
+            Ok(()) => Ok(object),
+            Err(_) => Err(RequestError::TrailingData),
+        },
+        Err(error) => Err(classify(&error, blame, text)),
+    }
+}
+
 impl<'a> PublishRequest<'a> {
-    /// Checks the content type and the size, and reads the body.
-    ///
-    /// Divergences from the reference: a body over the limit is refused even if only white space lies beyond it, and a
-    /// stray closing bracket behind the object counts as the trailing data it is.
+    /// Checks the content type and the size, and reads the body of a v1 request.
     pub fn parse(content_type: Option<&str>, body: &'a [u8]) -> Result<Self, RequestError> {
-        if !content_type.is_some_and(|value| value.as_bytes().starts_with(CONTENT_TYPE_PREFIX.as_bytes())) {
-            return Err(RequestError::ContentType);
-        }
-        if body.len() > MAX_BODY_BYTES {
-            return Err(RequestError::TooLarge);
-        }
-        let parsed = std::str::from_utf8(body).map(Self::from_json);
-        if let Ok(Ok(request)) = parsed {
-            return Ok(request);
-        }
-        // Bad input only: some of it is acceptable to the reference, and then to us.
-        match (repair::repaired(body), parsed) {
-            (None, Ok(result)) => result,
-            (Some(text), _) => PublishRequest::from_json(&text).map(PublishRequest::into_owned),
-            // Invalid UTF-8 is always repaired, so this does not happen.
-            (None, Err(_)) => Err(RequestError::Malformed(0)),
-        }
+        parse_body(content_type, body, read_object, |text| read_object(text).map(PublishRequest::into_owned))
+    }
+
+    /// The same for v1alpha1, whose fields have other names. Whoever names several regions is a traveler.
+    pub fn parse_v1alpha1(content_type: Option<&str>, body: &'a [u8]) -> Result<Self, RequestError> {
+        let read_owned = |text: &str| read_object(text).map(|V1Alpha1(request)| request.into_owned());
+        let mut request =
+            parse_body(content_type, body, |text| read_object(text).map(|V1Alpha1(own)| own), read_owned)?;
+        request.traveler = request.regions.len() > 1;
+        Ok(request)
     }
 
     /// The request as the JSON that [`Self::parse`] reads. For clients.
     pub fn to_json(&self) -> Vec<u8> {
         // A struct of strings and numbers always serializes.
         serde_json::to_vec(self).unwrap_or_default()
-    }
-
-    fn from_json(text: &'a str) -> Result<Self, RequestError> {
-        let mut request = Self::default();
-        let blame = Blame::default();
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let read = ObjectSeed { into: &mut request, blame: &blame }.deserialize(&mut deserializer);
-        match read {
-            Ok(()) => match deserializer.end() {
-                Ok(()) => Ok(request),
-                Err(_) => Err(RequestError::TrailingData),
-            },
-            Err(error) => Err(classify(&error, blame, text)),
-        }
     }
 
     /// The same request, borrowing nothing.
@@ -190,6 +231,8 @@ impl<'a> PublishRequest<'a> {
             symptom_onset_interval,
             traveler,
             revision_token,
+            regions,
+            chaff,
         } = self;
         let own = |text: Cow<'a, str>| Cow::Owned(text.into_owned());
         let own_key = |key: RequestKey<'a>| {
@@ -204,6 +247,8 @@ impl<'a> PublishRequest<'a> {
             symptom_onset_interval,
             traveler,
             revision_token: own(revision_token),
+            regions: regions.into_iter().map(own).collect(),
+            chaff,
         }
     }
 }
@@ -233,7 +278,36 @@ pub(crate) enum RequestField {
     SymptomOnsetInterval,
     Traveler,
     RevisionToken,
-    Padding,
+    Regions,
+    Chaff,
+    Unused,
+}
+
+impl<'de> PublishRequest<'de> {
+    fn read_field<A: MapAccess<'de>>(
+        &mut self,
+        field: RequestField,
+        map: &mut A,
+        blame: &Blame,
+    ) -> Result<(), A::Error> {
+        match field {
+            RequestField::Keys => map.next_value_seed(KeysSeed { into: &mut self.keys, blame }),
+            RequestField::HealthAuthorityId => map.next_value_seed(Text(&mut self.health_authority_id)),
+            RequestField::VerificationPayload => map.next_value_seed(Text(&mut self.verification_payload)),
+            RequestField::HmacKey => map.next_value_seed(Text(&mut self.hmac_key)),
+            RequestField::SymptomOnsetInterval => map.next_value_seed(Integer(&mut self.symptom_onset_interval)),
+            RequestField::Traveler => map.next_value_seed(Flag(&mut self.traveler)),
+            RequestField::RevisionToken => map.next_value_seed(Text(&mut self.revision_token)),
+            RequestField::Regions => map.next_value_seed(Texts(&mut self.regions)),
+            RequestField::Chaff => {
+                let mut chaff = false;
+                map.next_value_seed(Flag(&mut chaff))?;
+                self.chaff = Some(chaff);
+                Ok(())
+            }
+            RequestField::Unused => map.next_value_seed(UnusedText),
+        }
+    }
 }
 
 impl<'de> Object<'de> for PublishRequest<'de> {
@@ -246,21 +320,39 @@ impl<'de> Object<'de> for PublishRequest<'de> {
         ("symptomOnsetInterval", RequestField::SymptomOnsetInterval),
         ("traveler", RequestField::Traveler),
         ("revisionToken", RequestField::RevisionToken),
-        ("padding", RequestField::Padding),
+        ("padding", RequestField::Unused),
+        ("chaff", RequestField::Chaff),
     ];
     const UNKNOWN: UnknownFields = UnknownFields::Refuse;
 
     fn read<A: MapAccess<'de>>(&mut self, field: RequestField, map: &mut A, blame: &Blame) -> Result<(), A::Error> {
-        match field {
-            RequestField::Keys => map.next_value_seed(KeysSeed { into: &mut self.keys, blame }),
-            RequestField::HealthAuthorityId => map.next_value_seed(Text(&mut self.health_authority_id)),
-            RequestField::VerificationPayload => map.next_value_seed(Text(&mut self.verification_payload)),
-            RequestField::HmacKey => map.next_value_seed(Text(&mut self.hmac_key)),
-            RequestField::SymptomOnsetInterval => map.next_value_seed(Integer(&mut self.symptom_onset_interval)),
-            RequestField::Traveler => map.next_value_seed(Flag(&mut self.traveler)),
-            RequestField::RevisionToken => map.next_value_seed(Text(&mut self.revision_token)),
-            RequestField::Padding => map.next_value_seed(UnusedText),
-        }
+        self.read_field(field, map, blame)
+    }
+}
+
+/// The same request by the names of v1alpha1.
+#[derive(Default)]
+struct V1Alpha1<'a>(PublishRequest<'a>);
+
+impl<'de> Object<'de> for V1Alpha1<'de> {
+    type Field = RequestField;
+    const FIELDS: &'static [(&'static str, RequestField)] = &[
+        ("temporaryExposureKeys", RequestField::Keys),
+        ("regions", RequestField::Regions),
+        ("appPackageName", RequestField::HealthAuthorityId),
+        ("platform", RequestField::Unused),
+        ("deviceVerificationPayload", RequestField::Unused),
+        ("verificationPayload", RequestField::VerificationPayload),
+        ("hmackey", RequestField::HmacKey),
+        ("symptomOnsetInterval", RequestField::SymptomOnsetInterval),
+        ("revisionToken", RequestField::RevisionToken),
+        ("padding", RequestField::Unused),
+        ("chaff", RequestField::Chaff),
+    ];
+    const UNKNOWN: UnknownFields = UnknownFields::Refuse;
+
+    fn read<A: MapAccess<'de>>(&mut self, field: RequestField, map: &mut A, blame: &Blame) -> Result<(), A::Error> {
+        self.0.read_field(field, map, blame)
     }
 }
 

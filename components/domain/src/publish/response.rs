@@ -3,11 +3,21 @@
 use crate::base64;
 use crate::ports::Random;
 use crate::problem::{Problem, PublishCode};
+use crate::publish::request::ApiVersion;
 use crate::settings::PublishSettings;
 use serde::Serialize;
 
-/// Header that tells the version of the API, and its value.
-pub const API_VERSION_HEADER: (&str, &str) = ("x-api-version", "v1");
+/// Header that tells the version of the API. [`api_version`] has its values.
+pub const API_VERSION_HEADER: &str = "x-api-version";
+
+/// Value of [`API_VERSION_HEADER`].
+pub const fn api_version(api: ApiVersion) -> &'static str {
+    match api {
+        ApiVersion::V1 => "v1",
+        // Not "v1alpha1", in the reference too.
+        ApiVersion::V1Alpha1 => "v1alpha",
+    }
+}
 
 /// Header that tells the type of the body, and its value.
 pub const CONTENT_TYPE_HEADER: (&str, &str) = ("Content-Type", "application/json");
@@ -17,14 +27,21 @@ pub const CONTENT_TYPE_HEADER: (&str, &str) = ("Content-Type", "application/json
 pub struct PublishResponse {
     /// HTTP status.
     pub status: u16,
+    /// The request was a chaff request by its body: a host that can makes the answer look like another one.
+    pub chaff: bool,
     /// JSON. May hold a revision token: not for logs.
     pub body: Vec<u8>,
 }
 
 impl std::fmt::Debug for PublishResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (status, length) = (self.status, self.body.len());
-        f.debug_struct("PublishResponse").field("status", &status).field("body_bytes", &length).finish()
+        let Self { status, chaff, body } = self;
+        let length = body.len();
+        f.debug_struct("PublishResponse")
+            .field("status", status)
+            .field("chaff", chaff)
+            .field("body_bytes", &length)
+            .finish()
     }
 }
 
@@ -45,11 +62,27 @@ pub(crate) struct Answer {
     pub(crate) code: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<String>,
+    /// What the request said of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) chaff: Option<bool>,
 }
 
 /// serde asks for a reference.
 fn is_zero(number: &usize) -> bool {
     *number == 0
+}
+
+/// An answer by v1alpha1: all fields are always there but the warnings, and there is no code.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct V1Alpha1Answer<'a> {
+    revision_token: &'a str,
+    inserted_exposures: usize,
+    error: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chaff: Option<bool>,
 }
 
 impl Answer {
@@ -60,33 +93,73 @@ impl Answer {
     }
 
     /// Writes the answer with padding of random length, so that its size tells nothing about the request.
-    pub(crate) fn into_response(self, random: &dyn Random, settings: &PublishSettings) -> PublishResponse {
-        let mut padding = vec![0; padding_length(random, settings)];
-        random.fill(&mut padding);
+    pub(crate) fn into_response(
+        self,
+        api: ApiVersion,
+        random: &dyn Random,
+        settings: &PublishSettings,
+    ) -> PublishResponse {
         let strings =
             self.revision_token.len() + self.error.len() + self.warnings.iter().map(String::len).sum::<usize>();
-        let mut body = Vec::with_capacity(strings * 9 / 8 + padding.len().div_ceil(3) * 4 + 256);
-        match serde_json::to_writer(&mut body, &self) {
+        let room = strings * 9 / 8 + 256;
+        let padding = Padding {
+            min_bytes: settings.response_padding_min_bytes,
+            range: settings.response_padding_range,
+            default_min_bytes: 1024,
+        };
+        match api {
+            ApiVersion::V1 => padding.append(self.status, &self, room, random),
+            ApiVersion::V1Alpha1 => {
+                let Self { status, revision_token, inserted_exposures, error, code: _, warnings, chaff } = &self;
+                let (inserted_exposures, chaff) = (*inserted_exposures, *chaff);
+                let answer = V1Alpha1Answer { revision_token, inserted_exposures, error, warnings, chaff };
+                padding.append(*status, &answer, room, random)
+            }
+        }
+    }
+}
+
+/// How much padding an answer gets: a uniformly distributed number of random bytes, in base64.
+pub(crate) struct Padding {
+    /// Fewest bytes; as in the reference, 0 means the default.
+    pub(crate) min_bytes: u32,
+    /// Every number of bytes from the fewest to below the fewest plus this is as likely; 0 means 1024.
+    pub(crate) range: u32,
+    /// What a minimum of 0 means.
+    pub(crate) default_min_bytes: u32,
+}
+
+impl Padding {
+    /// Writes `answer`, a struct, with a field `padding` behind the others. `room`: how long it may get without, about.
+    pub(crate) fn append(
+        &self,
+        status: u16,
+        answer: &impl Serialize,
+        room: usize,
+        random: &dyn Random,
+    ) -> PublishResponse {
+        let mut padding = vec![0; self.length(random)];
+        random.fill(&mut padding);
+        let mut body = Vec::with_capacity(room + padding.len().div_ceil(3) * 4);
+        match serde_json::to_writer(&mut body, answer) {
             Ok(()) if body.last() == Some(&b'}') => {
                 // The padding is by far the longest field, so it is encoded in place.
                 body.pop();
                 body.extend_from_slice(if body.len() > 1 { b",\"padding\":\"" } else { b"\"padding\":\"" });
                 base64::encode_to_bytes(&padding, &mut body);
                 body.extend_from_slice(b"\"}");
-                PublishResponse { status: self.status, body }
+                PublishResponse { status, chaff: false, body }
             }
-            // Writing strings and a number to memory cannot fail.
-            _ => PublishResponse { status: 500, body: b"{\"error\":\"Internal Server Error\"}".to_vec() },
+            // Writing strings and numbers to memory cannot fail.
+            _ => PublishResponse { status: 500, chaff: false, body: b"{\"error\":\"Internal Server Error\"}".to_vec() },
         }
     }
-}
 
-/// A uniformly distributed number of bytes. As in the reference, 0 in a setting means 1024.
-fn padding_length(random: &dyn Random, settings: &PublishSettings) -> usize {
-    let or_default = |setting: u32| if setting == 0 { 1024 } else { setting };
-    let shortest = or_default(settings.response_padding_min_bytes);
-    let longer = random.below(or_default(settings.response_padding_range));
-    usize::try_from(shortest.saturating_add(longer)).unwrap_or(usize::MAX)
+    fn length(&self, random: &dyn Random) -> usize {
+        let or = |setting: u32, default: u32| if setting == 0 { default } else { setting };
+        let longer = random.below(or(self.range, 1024));
+        usize::try_from(or(self.min_bytes, self.default_min_bytes).saturating_add(longer)).unwrap_or(usize::MAX)
+    }
 }
 
 #[cfg(test)]
@@ -97,7 +170,7 @@ mod tests {
 
     /// The response as JSON, and its padding in bytes.
     fn written(answer: Answer, settings: &PublishSettings) -> (Value, usize) {
-        let response = answer.into_response(&FakeRandom::seeded(1), settings);
+        let response = answer.into_response(ApiVersion::V1, &FakeRandom::seeded(1), settings);
         let mut value: Value = serde_json::from_slice(&response.body).expect("JSON");
         let padding = value.as_object_mut().and_then(|object| object.remove("padding")).expect("padding");
         let text = padding.as_str().expect("string");
@@ -116,27 +189,35 @@ mod tests {
             error: "1 error occurred:\n\t* \"x\" <&>\n\n".into(),
             code: "partial_failure",
             warnings: vec!["w".into()],
+            chaff: Some(false),
         };
         let (value, _) = written(full, &PublishSettings::default());
         let expect = json!({"revisionToken": "dG9r", "insertedExposures": 3, "code": "partial_failure",
-            "error": "1 error occurred:\n\t* \"x\" <&>\n\n", "warnings": ["w"]});
+            "error": "1 error occurred:\n\t* \"x\" <&>\n\n", "warnings": ["w"], "chaff": false});
         assert_eq!(value, expect);
     }
 
     #[test]
+    fn v1alpha1_always_has_its_fields_and_never_a_code() {
+        let answer = Answer { status: 400, code: "bad_request", error: "e".into(), ..Answer::default() };
+        let response = answer.into_response(ApiVersion::V1Alpha1, &FakeRandom::seeded(1), &PublishSettings::default());
+        let mut value: Value = serde_json::from_slice(&response.body).expect("JSON");
+        assert!(value.as_object_mut().and_then(|object| object.remove("padding")).is_some());
+        assert_eq!(value, json!({"revisionToken": "", "insertedExposures": 0, "error": "e"}));
+    }
+
+    #[test]
     fn padding_stays_within_its_settings() {
-        let settings = |min, range| PublishSettings {
-            response_padding_min_bytes: min,
-            response_padding_range: range,
-            ..PublishSettings::default()
-        };
         let random = FakeRandom::seeded(7);
         for (min, range, shortest, longest) in [(5, 3, 5, 7), (9, 1, 9, 9), (0, 0, 1024, 2047), (0, 1, 1024, 1024)] {
-            let lengths: Vec<_> = (0..4000).map(|_| padding_length(&random, &settings(min, range))).collect();
+            let lengths: Vec<_> =
+                (0..4000).map(|_| Padding { min_bytes: min, range, default_min_bytes: 1024 }.length(&random)).collect();
             assert!(lengths.iter().all(|length| (shortest..=longest).contains(length)), "{min} {range}");
             assert_eq!(lengths.iter().min(), Some(&shortest));
             assert!(lengths.iter().max() >= Some(&(longest - longest / 100)));
         }
-        assert_eq!(written(Answer::default(), &settings(10, 1)).1, 10);
+        let settings =
+            PublishSettings { response_padding_min_bytes: 10, response_padding_range: 1, ..PublishSettings::default() };
+        assert_eq!(written(Answer::default(), &settings).1, 10);
     }
 }

@@ -146,11 +146,6 @@ impl Decision {
             self.inserts.push(exposure);
         }
     }
-
-    /// Whether nothing changes.
-    pub fn is_empty(&self) -> bool {
-        self.inserts.is_empty() && self.revisions.is_empty()
-    }
 }
 
 /// Whether the request may touch `stored` (false: the key is left out).

@@ -1,6 +1,11 @@
 //! The use case: one publish from body to answer.
 
 #[cfg(test)]
+mod api_tests;
+pub mod explain;
+#[cfg(test)]
+mod explain_tests;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod tests;
@@ -12,18 +17,50 @@ use crate::ports::sealing::Sealing;
 use crate::ports::verifier::{Claims, Proof, ProofKey, VerificationError, Verifier};
 use crate::ports::{Clock, PortError, Random};
 use crate::problem::PublishCode;
-use crate::publish::request::{PublishRequest, RequestError, RequestKey};
+use crate::publish::request::{ApiVersion, PublishRequest, RequestError, RequestKey};
 use crate::publish::response::{Answer, PublishResponse};
 use crate::publish::revision::{Decision, RevisionError, RevisionPolicy, decide};
 use crate::publish::revision_token::{self, RevisionToken};
 use crate::publish::transform::{TransformError, Transformed, oldest_end, transform};
 use crate::settings::PublishSettings;
+use crate::statistics::PublishStatistics;
+use crate::statistics::platform::Platform;
 use crate::tek::TemporaryExposureKey;
 use crate::text::shortened;
 use std::fmt;
 
 /// How often a publish is decided when others change the same rows in between.
 const MAX_ATTEMPTS: u32 = 5;
+
+/// What came over HTTP, as far as it matters.
+#[derive(Clone, Copy)]
+pub struct Incoming<'a> {
+    /// By the route.
+    pub api: ApiVersion,
+    /// The `Content-Type` header.
+    pub content_type: Option<&'a str>,
+    /// The `User-Agent` header; counted as one of three platforms.
+    pub user_agent: Option<&'a str>,
+    /// The whole body; one byte more than [`MAX_BODY_BYTES`](crate::publish::request::MAX_BODY_BYTES) is enough to have
+    /// it refused as too large.
+    pub body: &'a [u8],
+}
+
+impl<'a> Incoming<'a> {
+    pub(super) fn read(&self) -> Result<PublishRequest<'a>, RequestError> {
+        match self.api {
+            ApiVersion::V1 => PublishRequest::parse(self.content_type, self.body),
+            ApiVersion::V1Alpha1 => PublishRequest::parse_v1alpha1(self.content_type, self.body),
+        }
+    }
+}
+
+impl fmt::Debug for Incoming<'_> {
+    /// Shows nothing of the body.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming").field("api", &self.api).finish_non_exhaustive()
+    }
+}
 
 /// Answers publish requests with the help of the ports.
 #[derive(Clone, Copy)]
@@ -45,23 +82,28 @@ pub struct Publisher<'a> {
 }
 
 impl Publisher<'_> {
-    /// Answers a `POST /v1/publish`.
-    ///
-    /// `content_type` is the header's value, `body` the whole body; one byte more than
-    /// [`MAX_BODY_BYTES`](crate::publish::request::MAX_BODY_BYTES) is enough to have it refused as too large.
-    pub fn publish(&self, content_type: Option<&str>, body: &[u8]) -> PublishResponse {
-        let answer = match PublishRequest::parse(content_type, body) {
-            Ok(request) => self.process(&request).unwrap_or_else(PublishError::into_answer),
-            Err(error) => PublishError::Request(error).into_answer(),
+    /// Answers a publish.
+    pub fn publish(&self, incoming: &Incoming<'_>) -> PublishResponse {
+        let (answer, chaff) = match incoming.read() {
+            Ok(PublishRequest { chaff: Some(true), .. }) => {
+                (Answer { status: 200, chaff: Some(true), ..Answer::default() }, true)
+            }
+            Ok(request) => {
+                let platform = Platform::of_user_agent(incoming.user_agent);
+                let answer = self.process(&request, platform).unwrap_or_else(PublishError::into_answer);
+                (Answer { chaff: request.chaff, ..answer }, false)
+            }
+            Err(error) => (PublishError::Request(error).into_answer(), false),
         };
-        answer.into_response(self.random, self.settings)
+        PublishResponse { chaff, ..answer.into_response(incoming.api, self.random, self.settings) }
     }
 
-    fn process(&self, request: &PublishRequest<'_>) -> Result<Answer, PublishError> {
+    fn process(&self, request: &PublishRequest<'_>, platform: Platform) -> Result<Answer, PublishError> {
         let app = self.authorized_app(&request.health_authority_id)?;
-        let regions = self.regions(&app, &request.health_authority_id)?;
+        let regions = self.regions(request, &app)?;
         let claims = self.claims(request, &app)?;
         let token = RevisionToken::read(&request.revision_token, self.sealing).map_err(PublishError::Port)?;
+        let policy = self.revision_policy(&app);
         let mut submission = Submission {
             app: app.name,
             regions,
@@ -69,10 +111,7 @@ impl Publisher<'_> {
             health_authority: claims.as_ref().map(|claims| claims.health_authority),
             inserts: Vec::new(),
             revisions: Vec::new(),
-        };
-        let policy = RevisionPolicy {
-            require_token: !app.bypass_revision_token,
-            allow_partial: self.settings.allow_partial_revisions,
+            statistics: None,
         };
         for _ in 0..MAX_ATTEMPTS {
             // A new attempt is a new decision, with the time of its own: the last one may have failed because an export
@@ -80,7 +119,8 @@ impl Publisher<'_> {
             let now = self.clock.now();
             let transformed =
                 transform(request, claims.as_ref(), self.settings, now).map_err(PublishError::Transform)?;
-            match self.store(&transformed, &token, policy, &mut submission) {
+            let count = |inserted, revised| PublishStatistics::new(now, platform, transformed.ages, inserted, revised);
+            match self.store(&transformed, &token, policy, &mut submission, count) {
                 Ok(decision) => {
                     let entries = token.succeed(&decision.token_entries, oldest_end(self.settings, now));
                     // The keys are stored. A phone without a token can still read its answer.
@@ -105,26 +145,36 @@ impl Publisher<'_> {
         }
     }
 
-    fn regions(&self, app: &AuthorizedApp, name: &str) -> Result<Vec<String>, PublishError> {
+    /// The regions of the request, which only v1alpha1 has, else those of the app, else the server's.
+    fn regions(&self, request: &PublishRequest<'_>, app: &AuthorizedApp) -> Result<Vec<String>, PublishError> {
+        let name = || shortened(&request.health_authority_id).into_owned();
+        let allowed = &app.allowed_regions;
+        let may_use = |region: &str| allowed.is_empty() || allowed.iter().any(|allowed| allowed == region);
+        if let Some(region) = request.regions.iter().find(|region| !may_use(region)) {
+            return Err(PublishError::RegionNotAllowed { app: name(), region: shortened(region).into_owned() });
+        }
         let default = &self.settings.default_region;
-        if !app.allowed_regions.is_empty() {
-            Ok(app.allowed_regions.iter().map(|region| region.to_uppercase()).collect())
+        if !request.regions.is_empty() {
+            Ok(request.regions.iter().map(|region| region.to_uppercase()).collect())
+        } else if !allowed.is_empty() {
+            Ok(allowed.iter().map(|region| region.to_uppercase()).collect())
         } else if !default.is_empty() {
             Ok(vec![default.to_uppercase()])
         } else {
-            Err(PublishError::NoRegion(shortened(name).into_owned()))
+            Err(PublishError::NoRegion(name()))
+        }
+    }
+
+    const fn revision_policy(&self, app: &AuthorizedApp) -> RevisionPolicy {
+        RevisionPolicy {
+            require_token: !app.bypass_revision_token,
+            allow_partial: self.settings.allow_partial_revisions,
         }
     }
 
     /// What the proof says; `None` when it says nothing and the app need not have one.
     fn claims(&self, request: &PublishRequest<'_>, app: &AuthorizedApp) -> Result<Option<Claims>, PublishError> {
-        let proof = Proof {
-            verification_payload: &request.verification_payload,
-            hmac_key: &request.hmac_key,
-            allowed_health_authorities: &app.allowed_health_authorities,
-            keys: request.keys.iter().map(proof_key).collect(),
-        };
-        match self.verifier.verify(&proof) {
+        match self.verifier.verify(&proof(request, app)) {
             Ok(claims) => Ok(Some(claims)),
             Err(VerificationError::Rejected(_)) if app.bypass_verification => Ok(None),
             Err(VerificationError::Rejected(reason)) => Err(PublishError::Verification(reason)),
@@ -139,6 +189,7 @@ impl Publisher<'_> {
         token: &RevisionToken,
         policy: RevisionPolicy,
         submission: &mut Submission,
+        count: impl FnOnce(usize, usize) -> PublishStatistics,
     ) -> Result<Stored, StoreError> {
         if transformed.keys.is_empty() {
             return Ok(Stored::default());
@@ -146,15 +197,27 @@ impl Publisher<'_> {
         let keys: Vec<TemporaryExposureKey> = transformed.keys.iter().map(|key| key.key).collect();
         let found = self.exposures.find(&keys).map_err(StoreError::Port)?;
         let decision = decide(&transformed.keys, &found, token, policy).map_err(StoreError::Revision)?;
-        let stores_nothing = decision.is_empty();
         let Decision { inserts, revisions, token_entries } = decision;
         let inserted = inserts.len();
-        if !stores_nothing {
+        // What goes into the token counts, and that is also a key that is not stored because it is negative and unknown.
+        let counts = submission.health_authority.is_some() && !token_entries.is_empty();
+        submission.statistics = counts.then(|| count(inserted, revisions.len()));
+        if !inserts.is_empty() || !revisions.is_empty() || counts {
             submission.inserts = inserts;
             submission.revisions = revisions;
             self.exposures.insert_and_revise(submission).map_err(StoreError::Port)?;
         }
         Ok(Stored { inserted, token_entries })
+    }
+}
+
+/// What the request presents to the verifier.
+pub(super) fn proof<'r>(request: &'r PublishRequest<'_>, app: &'r AuthorizedApp) -> Proof<'r> {
+    Proof {
+        verification_payload: &request.verification_payload,
+        hmac_key: &request.hmac_key,
+        allowed_health_authorities: &app.allowed_health_authorities,
+        keys: request.keys.iter().map(proof_key).collect(),
     }
 }
 
@@ -189,6 +252,7 @@ fn success(transformed: Transformed, inserted_exposures: usize, revision_token: 
         code: error.as_ref().map_or("", |_| PublishCode::PartialFailure.wire()),
         error: error.unwrap_or_default(),
         warnings: transformed.warnings,
+        chaff: None,
     }
 }
 
@@ -200,6 +264,8 @@ enum PublishError {
     UnknownApp(String),
     /// The app could not be looked up.
     AppLookup(PortError),
+    /// The request names a region that is not the app's.
+    RegionNotAllowed { app: String, region: String },
     /// Nobody says which region the app's keys belong to.
     NoRegion(String),
     /// The proof is not valid.
@@ -226,6 +292,11 @@ impl PublishError {
             Self::AppLookup(PortError::Conflict | PortError::Unavailable | PortError::Internal(_)) => {
                 (PublishCode::UnableToLoadHealthAuthority, "error loading health authority config".to_owned(), vec![])
             }
+            Self::RegionNotAllowed { app, region } => (
+                PublishCode::RegionNotAllowed,
+                format!("verifying allowed regions: app {app} tried to write to unauthorized region {region}"),
+                vec![],
+            ),
             Self::NoRegion(name) => (
                 PublishCode::HealthAuthorityMissingRegionConfig,
                 format!("unknown health authority regions for {name}"),

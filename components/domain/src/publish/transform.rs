@@ -9,6 +9,7 @@ use crate::interval::{INTERVAL_SECONDS, IntervalNumber, RollingPeriod, Timestamp
 use crate::ports::verifier::Claims;
 use crate::publish::request::{PublishRequest, RequestKey};
 use crate::settings::PublishSettings;
+use crate::statistics::Ages;
 use crate::tek::TemporaryExposureKey;
 use crate::text::joined;
 use std::fmt;
@@ -24,6 +25,19 @@ pub struct Transformed {
     pub warnings: Vec<String>,
     /// Keys that were dropped because they cannot be imported.
     pub errors: Vec<String>,
+    /// For the statistics; of the keys that were not dropped.
+    pub ages: Ages,
+}
+
+/// What becomes of one key of a request, looked at alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It can be stored.
+    Kept(NewExposure),
+    /// It is too far from the onset of symptoms; the text is the warning.
+    FarFromOnset(String),
+    /// It cannot be imported; the text is the error.
+    Bad(String),
 }
 
 impl Transformed {
@@ -115,49 +129,76 @@ pub fn transform(
         return Err(whole(Unusable::NoKeys));
     }
     if u32::try_from(count).is_ok_and(|count| count <= settings.max_keys) {
-        let times = Times::of(settings, now);
-        let onset = onset(request.symptom_onset_interval, claims, settings, now);
+        let onset = Onset::of(request.symptom_onset_interval, claims, settings, now);
         let mut outcome = Transformed { keys: Vec::with_capacity(count), ..Transformed::default() };
-        for (index, key) in request.keys.iter().enumerate() {
-            match times.check(key) {
-                Err(reason) => outcome.errors.push(format!("key {index} cannot be imported: {reason}")),
-                Ok(key) => outcome.enrich(index, key, onset, claims, settings),
+        for fate in fates(request, claims, onset, settings, now) {
+            match fate {
+                Fate::Kept(key) => outcome.keys.push(key),
+                Fate::FarFromOnset(warning) => outcome.warnings.push(warning),
+                Fate::Bad(error) => outcome.errors.push(error),
             }
         }
+        let starts = outcome.keys.iter().map(|key| key.rolling_start);
+        outcome.ages = Ages::of(starts, onset.given(), now.interval());
         outcome.check_set(settings)
     } else {
         Err(whole(Unusable::TooManyKeys { count, max: settings.max_keys }))
     }
 }
 
-impl Transformed {
-    fn enrich(
-        &mut self,
-        index: usize,
-        mut key: NewExposure,
-        onset: IntervalNumber,
-        claims: Option<&Claims>,
-        settings: &PublishSettings,
-    ) {
-        if let Some(claims) = claims {
-            key.report_type = Some(claims.report_type);
-            key.transmission_risk = key.transmission_risk.backfilled(key.report_type);
-        }
-        let days = onset.days_until(key.rolling_start);
-        let max = settings.max_onset_days;
-        match i8::try_from(days) {
-            // The smallest `i8` means "none" in a packed row.
-            Ok(days) if u32::from(days.unsigned_abs()) <= max && days != i8::MIN => {
-                key.days_since_onset = Some(days);
-                self.keys.push(key);
-            }
-            _ => self.warnings.push(format!(
-                "key {index} symptom onset is too large, {} > {max} - saving without this key",
-                days.unsigned_abs()
-            )),
-        }
-    }
+/// What becomes of each key, looked at alone, in the order of the request.
+pub fn key_fates(
+    request: &PublishRequest<'_>,
+    claims: Option<&Claims>,
+    settings: &PublishSettings,
+    now: Timestamp,
+) -> Vec<Fate> {
+    let onset = Onset::of(request.symptom_onset_interval, claims, settings, now);
+    fates(request, claims, onset, settings, now).collect()
+}
 
+fn fates(
+    request: &PublishRequest<'_>,
+    claims: Option<&Claims>,
+    onset: Onset,
+    settings: &PublishSettings,
+    now: Timestamp,
+) -> impl Iterator<Item = Fate> {
+    let times = Times::of(settings, now);
+    request.keys.iter().enumerate().map(move |(index, key)| match times.check(key) {
+        Err(reason) => Fate::Bad(format!("key {index} cannot be imported: {reason}")),
+        Ok(key) => enriched(index, key, onset.interval(), claims, settings),
+    })
+}
+
+/// The key with what the certificate and the onset say about it.
+fn enriched(
+    index: usize,
+    mut key: NewExposure,
+    onset: IntervalNumber,
+    claims: Option<&Claims>,
+    settings: &PublishSettings,
+) -> Fate {
+    if let Some(claims) = claims {
+        key.report_type = Some(claims.report_type);
+        key.transmission_risk = key.transmission_risk.backfilled(key.report_type);
+    }
+    let days = onset.days_until(key.rolling_start);
+    let max = settings.max_onset_days;
+    match i8::try_from(days) {
+        // The smallest `i8` means "none" in a packed row.
+        Ok(days) if u32::from(days.unsigned_abs()) <= max && days != i8::MIN => {
+            key.days_since_onset = Some(days);
+            Fate::Kept(key)
+        }
+        _ => Fate::FarFromOnset(format!(
+            "key {index} symptom onset is too large, {} > {max} - saving without this key",
+            days.unsigned_abs()
+        )),
+    }
+}
+
+impl Transformed {
     /// The checks over the keys that survived.
     fn check_set(mut self, settings: &PublishSettings) -> Result<Self, TransformError> {
         if self.keys.is_empty() {
@@ -215,16 +256,39 @@ fn crowd(sorted: &[NewExposure], max: u32) -> Option<Unusable> {
         .map(|(key, count)| Unusable::SameStart { start: i64::from(key.rolling_start.get()), max, count })
 }
 
-/// The interval of symptom onset: the phone's if it is plausible, else the certificate's, else some days ago.
-fn onset(sent: i32, claims: Option<&Claims>, settings: &PublishSettings, now: Timestamp) -> IntervalNumber {
-    let days_ago = |days: u32| now.plus_seconds(-SECONDS_PER_DAY * i64::from(days));
-    let oldest = days_ago(settings.max_onset_report_days).utc_midnight().interval();
-    let plausible = |onset: &IntervalNumber| oldest <= *onset && *onset < now.interval();
-    let claimed = || i32::try_from(claims?.symptom_onset?).ok().map(IntervalNumber::new);
-    Some(IntervalNumber::new(sent))
-        .filter(plausible)
-        .or_else(|| claimed().filter(plausible))
-        .unwrap_or_else(|| days_ago(settings.default_onset_days_ago).interval())
+/// The interval of symptom onset.
+#[derive(Clone, Copy, Debug)]
+enum Onset {
+    /// The phone's if it is plausible, else the certificate's.
+    Given(IntervalNumber),
+    /// None of them is, so it is assumed to be some days ago.
+    Assumed(IntervalNumber),
+}
+
+impl Onset {
+    fn of(sent: i32, claims: Option<&Claims>, settings: &PublishSettings, now: Timestamp) -> Self {
+        let days_ago = |days: u32| now.plus_seconds(-SECONDS_PER_DAY * i64::from(days));
+        let oldest = days_ago(settings.max_onset_report_days).utc_midnight().interval();
+        let plausible = |onset: &IntervalNumber| oldest <= *onset && *onset < now.interval();
+        let claimed = || i32::try_from(claims?.symptom_onset?).ok().map(IntervalNumber::new);
+        Some(IntervalNumber::new(sent))
+            .filter(plausible)
+            .or_else(|| claimed().filter(plausible))
+            .map_or_else(|| Self::Assumed(days_ago(settings.default_onset_days_ago).interval()), Self::Given)
+    }
+
+    const fn interval(self) -> IntervalNumber {
+        match self {
+            Self::Given(interval) | Self::Assumed(interval) => interval,
+        }
+    }
+
+    const fn given(self) -> Option<IntervalNumber> {
+        match self {
+            Self::Given(interval) => Some(interval),
+            Self::Assumed(_) => None,
+        }
+    }
 }
 
 /// The first interval in which a key must still have been valid at `now`; revision token entries expire by it too.

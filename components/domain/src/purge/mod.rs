@@ -66,6 +66,8 @@ pub struct ExposuresReport {
     pub deleted: u64,
     /// Calls it took; each blocks publishing for a moment.
     pub slices: u64,
+    /// Hours of statistics deleted.
+    pub statistics_hours: u64,
 }
 
 /// What [`purge_export_files`] did.
@@ -84,7 +86,8 @@ pub struct FilesReport {
     pub index_failures: Vec<u64>,
 }
 
-/// Deletes the exposures that were created more than the TTL ago, slice by slice. Harmless when repeated.
+/// Deletes the exposures that were created more than the TTL ago, slice by slice, and the statistics of days that ended
+/// before. Harmless when repeated.
 pub fn purge_exposures(
     retention: &impl Retention,
     settings: &PurgeSettings,
@@ -97,9 +100,12 @@ pub fn purge_exposures(
         report.deleted += slice.deleted;
         report.slices += 1;
         if !slice.more {
-            return Ok(report);
+            break;
         }
     }
+    // Whole days, so that none is shown with less than it had.
+    report.statistics_hours = retention.purge_statistics(cutoff.utc_midnight())?;
+    Ok(report)
 }
 
 /// Deletes the export files that an earlier run expired, then expires those whose batch ended more than the TTL ago and

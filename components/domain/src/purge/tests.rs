@@ -86,7 +86,7 @@ fn exposures_are_purged_in_slices_and_younger_ones_stay() {
         add_exposure(&host, number, START.plus_seconds(HOUR * i64::from(number)));
     }
     let report = purge_exposures(&host, &PurgeSettings::default(), START.plus_seconds(TTL + 7 * HOUR)).expect("works");
-    assert_eq!(report, ExposuresReport { deleted: 7, slices: 7 });
+    assert_eq!(report, ExposuresReport { deleted: 7, slices: 7, statistics_hours: 0 });
     let left: Vec<_> = host.exposures().iter().map(|exposure| exposure.created_at.unix() - START.unix()).collect();
     assert_eq!(left, [7 * HOUR, 8 * HOUR, 9 * HOUR]);
 }
@@ -183,4 +183,15 @@ fn purge_and_export_agree_on_what_is_live() {
         assert_eq!(exported.index("bucket", "us"), purged.index("bucket", "us"), "{offset}");
         assert_eq!(purged.violations(), Vec::<String>::new());
     }
+}
+
+#[test]
+fn statistics_go_by_whole_days() {
+    let host = FakeExportHost::default();
+    let hours = [-1, 0, 1, 24];
+    hours.iter().for_each(|hour| host.add_statistics(START.plus_seconds(hour * HOUR)));
+    let now = START.plus_seconds(TTL + 5 * HOUR);
+    let report = purge_exposures(&host, &PurgeSettings::default(), now).expect("works");
+    assert_eq!(report.statistics_hours, 1);
+    assert_eq!(host.statistics(), [0, 1, 24].map(|hour| START.plus_seconds(hour * HOUR)));
 }

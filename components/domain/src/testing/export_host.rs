@@ -68,6 +68,7 @@ struct State {
     violations: Vec<String>,
     undeletable: BTreeSet<String>,
     corrupted: Option<ReportType>,
+    statistics_hours: Vec<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -125,6 +126,16 @@ impl FakeExportHost {
             verification_key_version: format!("v{id}"),
             thru,
         });
+    }
+
+    /// Has statistics of that hour.
+    pub fn add_statistics(&self, hour: Timestamp) {
+        self.state().statistics_hours.push(hour);
+    }
+
+    /// The hours that have statistics.
+    pub fn statistics(&self) -> Vec<Timestamp> {
+        self.state().statistics_hours.clone()
     }
 
     /// Stores an exposure.
@@ -246,14 +257,8 @@ impl State {
     }
 
     fn selected(&self, selection: &Selection, pass: Pass) -> Vec<SelectedExposure> {
-        let Selection { window, regions, include_travelers, exclude_regions, only_non_travelers } = selection;
-        let overlaps =
-            |exposure: &FakeExposure, list: &[String]| exposure.regions.iter().any(|region| list.contains(region));
-        let chosen = self.exposures.iter().filter(|exposure| {
-            (overlaps(exposure, regions) || *include_travelers && exposure.traveler)
-                && !overlaps(exposure, exclude_regions)
-                && !(*only_non_travelers && exposure.traveler)
-        });
+        let window = &selection.window;
+        let chosen = self.exposures.iter().filter(|exposure| selection.takes(&exposure.regions, exposure.traveler));
         let of_pass = chosen.filter_map(|exposure| match pass {
             Pass::Primary => Some((exposure.created_at, exposure.row)),
             Pass::Revised => {
@@ -441,6 +446,14 @@ impl Retention for FakeExportHost {
             state.exposures.retain(|exposure| !expired(exposure) || exposure.created_at > oldest);
             let deleted = (before - state.exposures.len()) as u64;
             Ok(PurgeSlice { deleted, more: state.exposures.iter().any(expired) })
+        })
+    }
+
+    fn purge_statistics(&self, before: Timestamp) -> Result<u64, PortError> {
+        self.call(|state| {
+            let rows = state.statistics_hours.len();
+            state.statistics_hours.retain(|hour| *hour >= before);
+            Ok((rows - state.statistics_hours.len()) as u64)
         })
     }
 

@@ -6,6 +6,8 @@ use crate::health_authority::HealthAuthorityId;
 use crate::interval::Timestamp;
 use crate::ports::PortError;
 use crate::ports::exposures::{Exposures, Found, RevisionOf, Submission};
+use crate::ports::statistics::Statistics;
+use crate::statistics::HourlyStatistics;
 use crate::tek::TemporaryExposureKey;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -56,6 +58,7 @@ struct State {
     next_id: u64,
     open_from: Timestamp,
     rivals: VecDeque<Rival>,
+    statistics: BTreeMap<(u64, Timestamp), HourlyStatistics>,
 }
 
 impl FakeExposures {
@@ -88,6 +91,15 @@ impl FakeExposures {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Statistics for FakeExposures {
+    fn hours(&self, health_authority: HealthAuthorityId) -> Result<Vec<HourlyStatistics>, PortError> {
+        self.faults.check()?;
+        let state = self.state();
+        let rows = state.statistics.iter().filter(|((id, _), _)| *id == health_authority.0);
+        Ok(rows.map(|(_, hour)| hour.clone()).collect())
     }
 }
 
@@ -130,7 +142,7 @@ impl FakeRow {
 impl State {
     /// Checks everything before it changes anything.
     fn apply(&mut self, submission: &Submission) -> Result<(), PortError> {
-        let Submission { app, regions, traveler, health_authority, inserts, revisions } = submission;
+        let Submission { app, regions, traveler, health_authority, inserts, revisions, statistics } = submission;
         let insertable =
             |exposure: &NewExposure| exposure.created_at >= self.open_from && !self.rows.contains_key(&exposure.key);
         let revisable = |change: &RevisionOf| {
@@ -163,6 +175,10 @@ impl State {
                 row.revision = Some(change.revision);
                 row.health_authority = *health_authority;
             }
+        }
+        if let (Some(id), Some(publish)) = (health_authority, statistics) {
+            let row = self.statistics.entry((id.0, publish.hour));
+            row.or_insert_with(|| HourlyStatistics::new(publish.hour)).record(publish);
         }
         Ok(())
     }

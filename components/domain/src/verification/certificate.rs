@@ -3,18 +3,20 @@
 //! The order of the checks is that of the reference, because the first failure is what the phone is told. One
 //! difference: times are compared with a tolerance, since a health authority's clock is never exactly ours.
 
+mod bearer;
 mod claims;
+mod diagnosis;
 #[cfg(test)]
 mod tests;
 
 use crate::base64;
 use crate::exposure::ReportType;
-use crate::health_authority::{HealthAuthority, HealthAuthorityKey};
+use crate::health_authority::{HealthAuthority, HealthAuthorityId, HealthAuthorityKey};
 use crate::interval::Timestamp;
-use crate::ports::Clock;
 use crate::ports::health_authorities::HealthAuthorities;
 use crate::ports::signature_check::SignatureCheck;
 use crate::ports::verifier::{Claims, Proof, VerificationError, Verifier};
+use crate::ports::{Clock, PortError};
 use crate::settings::VerificationSettings;
 use crate::text::shortened;
 use crate::verification::hmac::{Transcript, keys_hmac};
@@ -38,6 +40,14 @@ pub struct CertificateVerifier<'a> {
 impl Verifier for CertificateVerifier<'_> {
     fn verify(&self, proof: &Proof<'_>) -> Result<Claims, VerificationError> {
         verify(proof, self.clock.now(), self.settings, self.health_authorities, self.signature_check)
+    }
+
+    fn diagnose(&self, proof: &Proof<'_>) -> Vec<String> {
+        diagnosis::diagnose(proof)
+    }
+
+    fn authenticate(&self, token: &str) -> Result<HealthAuthorityId, VerificationError> {
+        bearer::authenticate(token, self.clock.now(), self.settings, self.health_authorities, self.signature_check)
     }
 }
 
@@ -129,9 +139,7 @@ pub fn verify(
     if claims.is_in_the_future(now, skew) {
         return Err(Rejection::NotYetValid.into());
     }
-    // An unreadable signature is checked like any other wrong one, as no signature at all.
-    let signature = base64::decode_url(token.signature).unwrap_or_default();
-    if !signature_check.verify_es256(&key.public_key, token.signed.as_bytes(), &signature)? {
+    if !token.is_signed_by(key, signature_check)? {
         return Err(Rejection::Signature.into());
     }
     claims.check_expiry(now, skew)?;
@@ -163,6 +171,12 @@ impl<'a> Segments<'a> {
             return Err(Rejection::Segments);
         }
         Ok(Self { header, claims, signed, signature })
+    }
+
+    fn is_signed_by(&self, key: &HealthAuthorityKey, signature_check: &dyn SignatureCheck) -> Result<bool, PortError> {
+        // An unreadable signature is checked like any other wrong one, as no signature at all.
+        let signature = base64::decode_url(self.signature).unwrap_or_default();
+        signature_check.verify_es256(&key.public_key, self.signed.as_bytes(), &signature)
     }
 }
 

@@ -153,6 +153,7 @@ pub(crate) fn submission(numbers: impl IntoIterator<Item = u64>, created_at: i64
         health_authority: Some(HealthAuthorityId(1)),
         inserts: numbers.into_iter().map(|number| exposure(number, created_at)).collect(),
         revisions: Vec::new(),
+        statistics: None,
     }
 }
 

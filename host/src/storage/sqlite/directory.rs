@@ -135,5 +135,12 @@ fn to_health_authority(record: HealthAuthorityRecord) -> HealthAuthority {
             public_key,
         }
     };
-    HealthAuthority { id: HealthAuthorityId(id), issuer, audience, name, keys: keys.into_iter().map(to_key).collect() }
+    HealthAuthority {
+        id: HealthAuthorityId(id),
+        issuer,
+        audience,
+        name,
+        statistics_enabled: true,
+        keys: keys.into_iter().map(to_key).collect(),
+    }
 }

@@ -201,7 +201,7 @@ fn write(
     appender: &mut Appender,
     shared: &Shared,
 ) -> rusqlite::Result<()> {
-    let Submission { app, regions, traveler, health_authority, inserts, revisions } = submission;
+    let Submission { app, regions, traveler, health_authority, inserts, revisions, statistics: _ } = submission;
     let health_authority = health_authority.map(|id| id_to_column(id.0));
     if !inserts.is_empty() {
         let mut regions: Vec<&str> = regions.iter().map(String::as_str).collect();

@@ -19,6 +19,7 @@ mod readers;
 mod retention;
 mod schema;
 mod selection;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -4,7 +4,7 @@ use super::super::row_id::{Hour, RowId};
 use super::exports::live_files;
 use super::failure::{Failure, id_to_column};
 use super::writer::Writer;
-use super::{SqliteStore, id_column, key_column};
+use super::{SqliteStore, id_column, key_column, statistics};
 use rusqlite::{Connection, OptionalExtension};
 use tocsin_domain::interval::Timestamp;
 use tocsin_domain::ports::PortError;
@@ -17,6 +17,14 @@ const SLICE: u32 = 20_000;
 impl Retention for SqliteStore {
     fn purge_exposures(&self, created_before: Timestamp) -> Result<PurgeSlice, PortError> {
         self.writer.call(move |writer| purge_slice(writer, created_before).map_err(PortError::from))
+    }
+
+    fn purge_statistics(&self, before: Timestamp) -> Result<u64, PortError> {
+        self.writer.call(move |writer| {
+            let deleted: Result<u64, Failure> =
+                writer.transaction(|connection| Ok(statistics::delete(connection, before)?));
+            deleted.map_err(PortError::from)
+        })
     }
 
     fn expire_files(&self, ended_before: Timestamp) -> Result<Vec<StaleIndex>, PortError> {

@@ -89,7 +89,7 @@ impl Accepted {
             let id = usize::try_from(row.get::<_, i64>(0)?).map_err(|_| out_of_range(0, "a negative id"))?;
             let regions: Vec<String> = json_column(row, 1)?;
             accepted.resize(id, false);
-            accepted.push(accepts(selection, &regions, row.get(2)?));
+            accepted.push(selection.takes(&regions, row.get(2)?));
         }
         Ok(Self(accepted))
     }
@@ -97,15 +97,6 @@ impl Accepted {
     fn contains(&self, provenance_id: i64) -> bool {
         usize::try_from(provenance_id).is_ok_and(|id| self.0.get(id) == Some(&true))
     }
-}
-
-/// Whether a selection takes rows of these regions.
-fn accepts(selection: &Selection, regions: &[String], traveler: bool) -> bool {
-    let Selection { window: _, regions: wanted, include_travelers, exclude_regions, only_non_travelers } = selection;
-    let overlaps = |list: &[String]| regions.iter().any(|region| list.contains(region));
-    (overlaps(wanted) || (*include_travelers && traveler))
-        && !overlaps(exclude_regions)
-        && !(*only_non_travelers && traveler)
 }
 
 /// A statement with only the conditions it needs: each one costs on every row.

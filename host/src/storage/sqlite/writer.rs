@@ -8,6 +8,7 @@ use super::Shared;
 use super::append::Appender;
 use super::exposures::{Statements, store};
 use super::failure::{Failure, port_error};
+use super::statistics::Tally;
 use rusqlite::Connection;
 use std::io;
 use std::sync::Arc;
@@ -171,8 +172,17 @@ impl Writer {
         let (submissions, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
         let results = self.append(|connection, appender, shared| {
             let mut statements = Statements::prepare(connection)?;
-            let store_one = |submission| store(submission, &mut statements, connection, appender, shared);
-            submissions.iter().map(store_one).collect::<Result<Vec<_>, rusqlite::Error>>()
+            let mut tally = Tally::default();
+            let mut results = Vec::with_capacity(submissions.len());
+            for submission in &submissions {
+                let result = store(submission, &mut statements, connection, appender, shared)?;
+                if result.is_ok() {
+                    tally.add(submission);
+                }
+                results.push(result);
+            }
+            tally.write(connection)?;
+            Ok::<_, rusqlite::Error>(results)
         });
         self.waiting.fetch_sub(size, Ordering::Relaxed);
         match results {

@@ -27,6 +27,8 @@ fn full() -> PublishRequest<'static> {
         symptom_onset_interval: 7,
         traveler: true,
         revision_token: "cc".into(),
+        regions: Vec::new(),
+        chaff: None,
     }
 }
 
@@ -262,6 +264,8 @@ prop_compose! {
             symptom_onset_interval,
             traveler,
             revision_token: d,
+            regions: Vec::new(),
+            chaff: None,
         }
     }
 }

@@ -3,6 +3,7 @@ use crate::base64;
 use crate::exposure::{NewExposure, ReportType};
 use crate::health_authority::HealthAuthorityId;
 use crate::interval::Timestamp;
+use crate::ports::statistics::Statistics;
 use crate::testing::authorized_apps::FakeAuthorizedApps;
 use crate::testing::clock::FakeClock;
 use crate::testing::exposures::{FakeExposures, Rival};
@@ -41,7 +42,7 @@ impl World {
         }
     }
 
-    fn publisher(&self) -> Publisher<'_> {
+    pub(super) fn publisher(&self) -> Publisher<'_> {
         Publisher {
             settings: &self.settings,
             authorized_apps: &self.apps,
@@ -59,7 +60,11 @@ impl World {
     }
 
     fn publish_body(&self, body: &[u8]) -> (u16, Value) {
-        let PublishResponse { status, body } = self.publisher().publish(Some("application/json"), body);
+        self.publish_incoming(&incoming(body))
+    }
+
+    pub(super) fn publish_incoming(&self, incoming: &Incoming<'_>) -> (u16, Value) {
+        let PublishResponse { status, chaff: _, body } = self.publisher().publish(incoming);
         let mut value: Value = serde_json::from_slice(&body).expect("JSON");
         let padding = value.as_object_mut().and_then(|fields| fields.remove("padding")).expect("padding");
         assert!((1368..=2732).contains(&padding.as_str().expect("text").len()));
@@ -67,9 +72,13 @@ impl World {
     }
 
     #[track_caller]
-    fn check(&self, request: &PublishRequest<'_>, status: u16, body: &Value) {
+    pub(super) fn check(&self, request: &PublishRequest<'_>, status: u16, body: &Value) {
         assert_eq!(self.publish(request), (status, body.clone()));
     }
+}
+
+pub(super) fn incoming(body: &[u8]) -> Incoming<'_> {
+    Incoming { api: ApiVersion::V1, content_type: Some("application/json"), user_agent: None, body }
 }
 
 pub(super) fn key(byte: u8) -> RequestKey<'static> {
@@ -86,7 +95,7 @@ pub(super) fn request(report_type: &'static str, bytes: &[u8]) -> PublishRequest
     }
 }
 
-fn failure(code: &str, error: &str) -> Value {
+pub(super) fn failure(code: &str, error: &str) -> Value {
     json!({"code": code, "error": error})
 }
 
@@ -150,8 +159,8 @@ fn body_is_judged_first() {
     }
     let large = vec![b' '; 64_001];
     assert_eq!(world.publish_body(&large), (413, unreadable("413: http: request body too large")));
-    let refused = world.publisher().publish(Some("text/json"), b"{}");
-    assert_eq!(refused.status, 415);
+    let refused = world.publish_incoming(&Incoming { content_type: Some("text/json"), ..incoming(b"{}") });
+    assert_eq!(refused.0, 415);
     assert_eq!(world.apps.faults.calls(), 0);
 }
 
@@ -309,7 +318,8 @@ fn unknown_negative_keys_get_a_token_and_nothing_else() {
     assert_eq!((status, body.as_object().map(|fields| fields.len())), (200, Some(1)));
     take_token(&body);
     assert_eq!(world.exposures.rows().len(), 0);
-    assert_eq!(world.exposures.faults.calls(), 1, "nothing to store");
+    let hour = world.exposures.hours(HealthAuthorityId(1)).expect("statistics").remove(0);
+    assert_eq!((hour.requests_unknown, hour.keys), (1, 0), "counted without keys");
 }
 
 fn rival(byte: u8) -> Rival {
@@ -323,6 +333,7 @@ fn rival(byte: u8) -> Rival {
         health_authority: None,
         inserts,
         revisions: vec![],
+        statistics: None,
     })
 }
 
@@ -386,7 +397,8 @@ fn phone_with_an_issued_certificate_publishes() {
 
     let key = HealthAuthorityKey { version: "v1".into(), from: NOW.plus_seconds(-1), thru: None, public_key };
     let (id, issuer, audience) = (HealthAuthorityId(1), "issuer".into(), "audience".into());
-    let authority = HealthAuthority { id, issuer, audience, name: "Health".into(), keys: vec![key] };
+    let authority =
+        HealthAuthority { id, issuer, audience, name: "Health".into(), statistics_enabled: true, keys: vec![key] };
     let verifier = CertificateVerifier {
         settings: &VerificationSettings::default(),
         health_authorities: &FakeHealthAuthorities { authorities: vec![authority], ..Default::default() },
@@ -394,7 +406,7 @@ fn phone_with_an_issued_certificate_publishes() {
         clock: &world.clock,
     };
     let publisher = Publisher { verifier: &verifier, ..world.publisher() };
-    let publish = |sent: &PublishRequest<'_>| publisher.publish(Some("application/json"), &sent.to_json()).status;
+    let publish = |sent: &PublishRequest<'_>| publisher.publish(&incoming(&sent.to_json())).status;
     let mut swapped = sent.clone();
     swapped.keys[0].key = sent.keys[1].key.clone();
     assert_eq!(publish(&swapped), 401, "the certificate does not cover these keys");

@@ -163,9 +163,9 @@ fn onset_comes_from_phone_then_certificate_then_default() {
         (0, None, default),
     ] {
         let claims = Claims { symptom_onset: claimed, ..claims(ReportType::ConfirmedTest) };
-        assert_eq!(onset(sent, Some(&claims), &settings, NOW).get(), expect, "{sent} {claimed:?}");
+        assert_eq!(Onset::of(sent, Some(&claims), &settings, NOW).interval().get(), expect, "{sent} {claimed:?}");
     }
-    assert_eq!(onset(0, None, &settings, NOW).get(), default);
+    assert_eq!(Onset::of(0, None, &settings, NOW).interval().get(), default);
 }
 
 #[test]

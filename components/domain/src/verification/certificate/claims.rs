@@ -3,9 +3,11 @@
 use super::Rejection;
 use crate::interval::Timestamp;
 use crate::json::{Blame, Integer, Object, ObjectSeed, Text, UnknownFields};
+use crate::text::shortened;
 use serde::de::{DeserializeSeed, MapAccess};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::fmt;
 
 /// The header, as far as it matters.
 pub(super) struct Header {
@@ -19,6 +21,15 @@ pub(super) enum KeyId {
     Text(String),
     /// Is no string, and so never names a key.
     Other,
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(id) => f.write_str(&shortened(id)),
+            Self::Other => f.write_str("(no text)"),
+        }
+    }
 }
 
 impl Header {

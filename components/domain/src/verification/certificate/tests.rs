@@ -16,17 +16,17 @@ const KEY: &[u8] = b"fake public key";
 const SECRET: &[u8] = b"a secret of the phone";
 
 /// A world in which the default certificate is valid; each test bends one thing.
-struct World {
-    authorities: FakeHealthAuthorities,
-    signatures: FakeSignatureCheck,
-    settings: VerificationSettings,
-    now: i64,
-    allowed: Vec<HealthAuthorityId>,
-    header: Value,
-    claims: Value,
-    signing_key: Vec<u8>,
-    keys: Vec<(&'static str, i64)>,
-    hmac_key: String,
+pub(super) struct World {
+    pub(super) authorities: FakeHealthAuthorities,
+    pub(super) signatures: FakeSignatureCheck,
+    pub(super) settings: VerificationSettings,
+    pub(super) now: i64,
+    pub(super) allowed: Vec<HealthAuthorityId>,
+    pub(super) header: Value,
+    pub(super) claims: Value,
+    pub(super) signing_key: Vec<u8>,
+    pub(super) keys: Vec<(&'static str, i64)>,
+    pub(super) hmac_key: String,
 }
 
 fn proof_keys<'k>(keys: &[(&'k str, i64)]) -> Vec<ProofKey<'k>> {
@@ -36,7 +36,7 @@ fn proof_keys<'k>(keys: &[(&'k str, i64)]) -> Vec<ProofKey<'k>> {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let keys = vec![("bbbbbbbbbbbbbbbbbbbbbQ==", 2), ("aaaaaaaaaaaaaaaaaaaaaQ==", 0)];
         let tekmac = base64::encode(&keys_hmac(SECRET, &proof_keys(&keys), Transcript::WithRisk));
         let key = HealthAuthorityKey {
@@ -50,6 +50,7 @@ impl World {
             issuer: "issuer".into(),
             audience: "audience".into(),
             name: "Health".into(),
+            statistics_enabled: true,
             keys: vec![key],
         };
         Self {
@@ -67,26 +68,29 @@ impl World {
         }
     }
 
-    fn claim(mut self, name: &str, value: Value) -> Self {
+    pub(super) fn claim(mut self, name: &str, value: Value) -> Self {
         self.claims[name] = value;
         self
     }
 
-    fn token(&self) -> String {
+    pub(super) fn token(&self) -> String {
         let segment = |value: &Value| base64::encode_url(value.to_string().as_bytes());
         let signed = format!("{}.{}", segment(&self.header), segment(&self.claims));
         assemble(&signed, &FakeSignatureCheck::sign(&self.signing_key, signed.as_bytes()))
     }
 
-    fn verify_token(&self, token: &str) -> Result<Claims, VerificationError> {
-        let proof = Proof {
+    pub(super) fn with_proof<T>(&self, token: &str, look: impl FnOnce(&Proof<'_>) -> T) -> T {
+        look(&Proof {
             verification_payload: token,
             hmac_key: &self.hmac_key,
             allowed_health_authorities: &self.allowed,
             keys: proof_keys(&self.keys),
-        };
+        })
+    }
+
+    fn verify_token(&self, token: &str) -> Result<Claims, VerificationError> {
         let now = Timestamp::from_unix(self.now);
-        verify(&proof, now, &self.settings, &self.authorities, &self.signatures)
+        self.with_proof(token, |proof| verify(proof, now, &self.settings, &self.authorities, &self.signatures))
     }
 
     fn verify(&self) -> Result<Claims, VerificationError> {
@@ -219,7 +223,10 @@ fn times_are_tolerated_up_to_the_configured_skew() {
     ] {
         World::new().claim(claim, json!(NOW + offset)).check(expect);
     }
-    let strict = |world| World { settings: VerificationSettings { clock_skew_seconds: 0 }, ..world };
+    let strict = |world| World {
+        settings: VerificationSettings { clock_skew_seconds: 0, ..VerificationSettings::default() },
+        ..world
+    };
     strict(World::new().claim("exp", json!(NOW))).check("");
     strict(World::new().claim("exp", json!(NOW - 1))).check("token is expired by 1s");
     strict(World::new().claim("iat", json!(NOW + 1))).check(FUTURE);
