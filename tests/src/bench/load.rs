@@ -1,6 +1,7 @@
 //! A load generator that costs little: prepared requests over raw connections.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -51,6 +52,32 @@ pub(crate) async fn publish_all(address: SocketAddr, bodies: Vec<Vec<u8>>, conne
     Measured { answered: latencies.len() - refused, refused, elapsed, latencies }
 }
 
+/// The same without measuring: the bodies of the answers, in the order of the requests.
+pub(crate) async fn publish_and_keep(address: SocketAddr, bodies: Vec<Vec<u8>>, connections: usize) -> Vec<Vec<u8>> {
+    let requests: Arc<Vec<Vec<u8>>> = Arc::new(bodies.into_iter().map(|body| request(&body)).collect());
+    let next = Arc::new(AtomicUsize::new(0));
+    let worker = |requests: Arc<Vec<Vec<u8>>>, next: Arc<AtomicUsize>| async move {
+        let mut stream = TcpStream::connect(address).await.expect("connects");
+        let mut buffer = vec![0; 16 * 1024];
+        let mut answers = Vec::new();
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(request) = requests.get(place) else { return answers };
+            stream.write_all(request).await.expect("sent");
+            let (status, body) = read_answer(&mut stream, &mut buffer).await;
+            assert_eq!(status, 200, "every publish is accepted");
+            answers.push((place, buffer[body].to_vec()));
+        }
+    };
+    let workers: Vec<_> = (0..connections).map(|_| tokio::spawn(worker(requests.clone(), next.clone()))).collect();
+    let mut answers = Vec::with_capacity(requests.len());
+    for worker in workers {
+        answers.extend(worker.await.expect("the connection works"));
+    }
+    answers.sort_unstable_by_key(|(place, _)| *place);
+    answers.into_iter().map(|(_, body)| body).collect()
+}
+
 fn request(body: &[u8]) -> Vec<u8> {
     let mut request = format!(
         "POST /v1/publish HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
@@ -76,7 +103,7 @@ async fn connection(
         };
         let sent = Instant::now();
         stream.write_all(request).await.expect("sent");
-        let status = read_answer(&mut stream, &mut buffer).await;
+        let (status, _) = read_answer(&mut stream, &mut buffer).await;
         latencies.push(sent.elapsed());
         if status != 200 {
             refused += 1;
@@ -84,8 +111,8 @@ async fn connection(
     }
 }
 
-/// Reads one answer with a `content-length` and returns its status.
-async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> u16 {
+/// Reads one answer with a `content-length` and returns its status and where in `buffer` its body is.
+async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> (u16, Range<usize>) {
     let mut filled = 0;
     loop {
         let read = stream.read(&mut buffer[filled..]).await.expect("an answer");
@@ -102,7 +129,7 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> u16 {
             .and_then(|value| value.parse().ok())
             .expect("a content length");
         if filled >= head + 4 + length {
-            return text[9..12].parse().expect("a status");
+            return (text[9..12].parse().expect("a status"), head + 4..head + 4 + length);
         }
     }
 }

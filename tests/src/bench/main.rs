@@ -5,6 +5,7 @@ mod export;
 mod fixture;
 mod load;
 mod publish;
+mod revise;
 mod sandbox;
 mod start;
 
@@ -16,6 +17,8 @@ use clap::Parser;
 enum Bench {
     /// Publishes over HTTP through the components, durable; the load generator shares the machine.
     Publish(publish::Options),
+    /// The same, when half of the publishes are revisions.
+    Revise(revise::Options),
     /// The same publishes through the domain natively and through the component, without HTTP.
     Sandbox(sandbox::Options),
     /// Export of stored keys to signed files.
@@ -29,6 +32,7 @@ fn main() {
     runtime.block_on(async {
         match Bench::parse() {
             Bench::Publish(options) => publish::run(options).await,
+            Bench::Revise(options) => revise::run(options).await,
             Bench::Sandbox(options) => sandbox::run(options).await,
             Bench::Export(options) => export::run(options).await,
             Bench::Start(options) => start::run(options).await,

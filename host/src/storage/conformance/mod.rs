@@ -2,12 +2,14 @@
 //! fresh, empty store and whatever must live as long as it does.
 
 mod administering;
+mod counting;
 mod exporting;
 mod leasing;
 mod publishing;
 mod retaining;
 
 pub(crate) use administering::*;
+pub(crate) use counting::*;
 pub(crate) use exporting::*;
 pub(crate) use leasing::*;
 pub(crate) use publishing::*;
@@ -24,16 +26,25 @@ use tocsin_domain::ports::exposures::{Exposures, RevisionOf, Submission};
 use tocsin_domain::ports::health_authorities::HealthAuthorities;
 use tocsin_domain::ports::leases::Leases;
 use tocsin_domain::ports::retention::Retention;
+use tocsin_domain::ports::statistics::Statistics;
 use tocsin_domain::tek::TemporaryExposureKey;
 
 /// All that a store is.
 pub(crate) trait Store:
-    Exposures + Exports + Retention + Leases + AuthorizedApps + HealthAuthorities + Administration + Sync
+    Exposures + Exports + Retention + Leases + AuthorizedApps + HealthAuthorities + Statistics + Administration + Sync
 {
 }
 
 impl<S> Store for S where
-    S: Exposures + Exports + Retention + Leases + AuthorizedApps + HealthAuthorities + Administration + Sync
+    S: Exposures
+        + Exports
+        + Retention
+        + Leases
+        + AuthorizedApps
+        + HealthAuthorities
+        + Statistics
+        + Administration
+        + Sync
 {
 }
 
@@ -80,6 +91,10 @@ macro_rules! conformance_tests {
             purge_goes_hour_by_hour
             purged_key_can_be_published_again
             revision_does_not_outlive_its_exposure
+            publishes_of_an_hour_are_summed_for_their_health_authority
+            refused_publish_is_not_counted
+            concurrent_publishes_are_all_counted
+            statistics_are_purged_by_the_hour
             expired_files_leave_the_live_ones_and_their_index_is_stale
             index_stays_stale_until_its_files_are_forgotten
             forgotten_files_are_deleted_and_so_is_their_batch
