@@ -14,6 +14,7 @@ mod health_authorities;
 mod init;
 mod jobs;
 mod keys;
+mod maintenance;
 mod output;
 mod phones;
 mod serve;
@@ -96,6 +97,9 @@ enum Command {
     /// Which export files are made
     #[command(subcommand)]
     ExportConfig(export_configs::ExportConfigCommand),
+    /// Ask phones to come back later
+    #[command(subcommand)]
+    Maintenance(maintenance::MaintenanceCommand),
     /// Run a job now
     #[command(subcommand)]
     Job(jobs::JobCommand),
@@ -134,6 +138,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Failure> {
         Command::HealthAuthority(command) => health_authorities::run(global, command).await,
         Command::App(command) => apps::run(global, command).await,
         Command::ExportConfig(command) => export_configs::run(global, command).await,
+        Command::Maintenance(command) => maintenance::run(global, &command).await,
         Command::Job(command) => jobs::run(global, command).await,
         Command::Export(command) => exports::run(global, command),
         Command::Phone(command) => phones::run(global, command).await,

@@ -1,13 +1,15 @@
 //! The public routes: publish, export files, their verification keys, health.
 
+use super::chaff::{self, Arrival, Chaff};
 use super::export_files::ExportFiles;
-use super::{Body, answer_of_component, json, problem, retry_later, text};
-use crate::config::PublicConfig;
+use super::route::Route;
+use super::{Body, answer_of_component, json, maintenance, problem, retry_later, text};
+use crate::config::{ChaffConfig, PublicConfig};
 use crate::engine::{Components, ServiceName};
 use crate::services::Services;
 use crate::storage::administration::Administration;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
@@ -29,6 +31,7 @@ struct Shared {
     files: ExportFiles,
     permits: Semaphore,
     health: Health,
+    chaff: Chaff,
     max_body_bytes: usize,
     read_timeout: Duration,
     request_timeout: Duration,
@@ -36,14 +39,17 @@ struct Shared {
 
 impl PublicRoutes {
     /// Over the running components.
-    pub fn new(components: Arc<Components>, config: &PublicConfig) -> Self {
-        let files = ExportFiles::new(components.services().clone(), config.exports_bucket.clone());
+    pub fn new(components: Arc<Components>, config: &PublicConfig, chaff: &ChaffConfig) -> Self {
+        let services = components.services();
+        let files = ExportFiles::new(services.clone(), config.exports_bucket.clone());
+        let chaff = Chaff::new(chaff, &services.settings.publish, services.maintenance.mode());
         Self {
             shared: Arc::new(Shared {
                 components,
                 files,
                 permits: Semaphore::new(config.max_concurrent_requests),
                 health: Health::default(),
+                chaff,
                 max_body_bytes: config.max_body_bytes,
                 read_timeout: Duration::from_millis(config.read_timeout_ms),
                 request_timeout: Duration::from_millis(config.request_timeout_ms),
@@ -54,11 +60,8 @@ impl PublicRoutes {
     /// Answers one request.
     pub async fn handle(self, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
-        if path == "/v1/publish" {
-            return self.publish(request).await;
-        }
-        if path == "/health" {
-            return self.health().await;
+        if let Some(route) = Route::of_path(path) {
+            return self.answer(route, request).await;
         }
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return text(StatusCode::NOT_FOUND, "404 page not found\n");
@@ -72,18 +75,48 @@ impl PublicRoutes {
         }
     }
 
-    async fn publish(&self, request: Request<Incoming>) -> Response<Body> {
+    /// Chaff is looked for before maintenance, and both when the body is there: whether a request is chaff cannot be told by
+    /// when or whether its body is read.
+    async fn answer(&self, route: Route, request: Request<Incoming>) -> Response<Body> {
         let shared = &self.shared;
-        let (mut parts, body) = request.into_parts();
-        let body = match tokio::time::timeout(shared.read_timeout, read_body(body, shared.max_body_bytes)).await {
-            Ok(Ok(body)) => body,
-            Ok(Err(())) => {
-                return problem(StatusCode::BAD_REQUEST, "bad_request", "the request body broke off");
-            }
-            Err(_) => {
-                return problem(StatusCode::REQUEST_TIMEOUT, "bad_request", "the request body did not arrive in time");
+        let (parts, body) = request.into_parts();
+        let body = match self.read(route, body).await {
+            Ok(body) => body,
+            Err(answer) => return answer,
+        };
+        let arrival = Arrival { route, mode: shared.components.services().maintenance.mode(), at: Instant::now() };
+        if chaff::is_marked(&parts.headers) {
+            return shared.chaff.answer(arrival).await;
+        }
+        let answer = if arrival.mode.is_maintenance() {
+            maintenance::answer()
+        } else {
+            match route {
+                Route::Publish | Route::PublishV1alpha1 | Route::Statistics => self.publish(parts, body).await,
+                Route::Health => self.health().await,
             }
         };
+        shared.chaff.record(arrival, &answer);
+        answer
+    }
+
+    async fn read(&self, route: Route, body: Incoming) -> Result<Bytes, Response<Body>> {
+        if !route.reads_body() {
+            return Ok(Bytes::new());
+        }
+        let shared = &self.shared;
+        match tokio::time::timeout(shared.read_timeout, read_body(body, shared.max_body_bytes)).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(())) => Err(problem(StatusCode::BAD_REQUEST, "bad_request", "the request body broke off")),
+            Err(_) => {
+                let error = "the request body did not arrive in time";
+                Err(problem(StatusCode::REQUEST_TIMEOUT, "bad_request", error))
+            }
+        }
+    }
+
+    async fn publish(&self, mut parts: request::Parts, body: Bytes) -> Response<Body> {
+        let shared = &self.shared;
         let permit = tokio::time::timeout(shared.request_timeout, shared.permits.acquire()).await;
         let Ok(Ok(_permit)) = permit else {
             return retry_later();

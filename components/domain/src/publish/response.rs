@@ -82,7 +82,7 @@ impl Answer {
 }
 
 /// A uniformly distributed number of bytes. As in the reference, 0 in a setting means 1024.
-fn padding_length(random: &dyn Random, settings: &PublishSettings) -> usize {
+pub fn padding_length(random: &dyn Random, settings: &PublishSettings) -> usize {
     let or_default = |setting: u32| if setting == 0 { 1024 } else { setting };
     let shortest = or_default(settings.response_padding_min_bytes);
     let longer = random.below(or_default(settings.response_padding_range));
