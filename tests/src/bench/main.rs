@@ -1,6 +1,7 @@
 //! Benchmarks: `cargo xtask bench NAME`. Figures from one run are comparable with each other and with nothing else; see
 //! `docs/benchmarks.md`.
 
+mod chaff;
 mod export;
 mod fixture;
 mod load;
@@ -16,6 +17,8 @@ use clap::Parser;
 enum Bench {
     /// Publishes over HTTP through the components, durable; the load generator shares the machine.
     Publish(publish::Options),
+    /// Publishes and chaff mixed: what chaff costs, and how well it is told apart from real answers.
+    Chaff(chaff::Options),
     /// The same publishes through the domain natively and through the component, without HTTP.
     Sandbox(sandbox::Options),
     /// Export of stored keys to signed files.
@@ -29,6 +32,7 @@ fn main() {
     runtime.block_on(async {
         match Bench::parse() {
             Bench::Publish(options) => publish::run(options).await,
+            Bench::Chaff(options) => chaff::run(options).await,
             Bench::Sandbox(options) => sandbox::run(options).await,
             Bench::Export(options) => export::run(options).await,
             Bench::Start(options) => start::run(options).await,

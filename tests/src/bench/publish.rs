@@ -76,7 +76,7 @@ fn signature_check_us() -> f64 {
     started.elapsed().as_secs_f64() * 1e6 / f64::from(CHECKS)
 }
 
-async fn prepare(folder: &Path, authority: &HealthAuthority, rows: u64) {
+pub(crate) async fn prepare(folder: &Path, authority: &HealthAuthority, rows: u64) {
     let (mut config, services) = set_up(folder, authority);
     fill(&services.store, rows, SystemClock.now()).await;
     config.public.max_concurrent_requests = PublicConfig::default().max_concurrent_requests;

@@ -20,6 +20,8 @@ Examples:
 enum Name {
     /// Publishes over HTTP through the components, durable
     Publish,
+    /// Publishes and chaff mixed
+    Chaff,
     /// The same domain code called natively and in a component
     Sandbox,
     /// Millions of keys to signed files
@@ -58,8 +60,13 @@ pub(crate) fn run(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Resu
 }
 
 fn chosen(names: &[Name]) -> Vec<&'static str> {
-    const EACH: [(Name, &str); 4] =
-        [(Name::Publish, "publish"), (Name::Sandbox, "sandbox"), (Name::Export, "export"), (Name::Start, "start")];
+    const EACH: [(Name, &str); 5] = [
+        (Name::Publish, "publish"),
+        (Name::Chaff, "chaff"),
+        (Name::Sandbox, "sandbox"),
+        (Name::Export, "export"),
+        (Name::Start, "start"),
+    ];
     EACH.iter()
         .filter(|(name, _)| names.contains(name) || names.contains(&Name::All))
         .map(|(_, argument)| *argument)
