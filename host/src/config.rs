@@ -21,6 +21,8 @@ pub struct Config {
     pub public: PublicConfig,
     /// What only the operator reaches.
     pub private: PrivateConfig,
+    /// Chaff requests.
+    pub chaff: ChaffConfig,
     /// Logs.
     pub log: LogConfig,
     /// The embedded store.
@@ -63,6 +65,8 @@ pub struct PublicConfig {
     pub shutdown_grace_ms: u64,
     /// Bucket whose files are served under `/exports/`.
     pub exports_bucket: String,
+    /// Start in maintenance: phones are answered 429, everybody can still download. `tocsin maintenance` switches it.
+    pub maintenance_mode: bool,
 }
 
 impl Default for PublicConfig {
@@ -76,6 +80,7 @@ impl Default for PublicConfig {
             max_connections: 10_000,
             shutdown_grace_ms: 10_000,
             exports_bucket: "public".to_owned(),
+            maintenance_mode: false,
         }
     }
 }
@@ -94,6 +99,22 @@ pub struct PrivateConfig {
 impl Default for PrivateConfig {
     fn default() -> Self {
         Self { socket: PathBuf::from("tocsin.sock"), listen: None }
+    }
+}
+
+/// Chaff requests, whose answers look like the last real ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChaffConfig {
+    /// Real answers of each route to draw size and latency from.
+    pub samples: usize,
+    /// Chaff is answered after this time at the latest, in milliseconds; 0: after whatever time real answers take.
+    pub max_latency_ms: u64,
+}
+
+impl Default for ChaffConfig {
+    fn default() -> Self {
+        Self { samples: 1_000, max_latency_ms: 1_000 }
     }
 }
 
@@ -296,6 +317,7 @@ impl Config {
             ("public.max_connections", self.public.max_connections as u64),
             ("public.request_timeout_ms", self.public.request_timeout_ms),
             ("public.read_timeout_ms", self.public.read_timeout_ms),
+            ("chaff.samples", self.chaff.samples as u64),
             ("limits.publish.memory_mib", u64::from(self.limits.publish.memory_mib)),
             ("limits.publish.compute_ms", self.limits.publish.compute_ms),
             ("limits.export.memory_mib", u64::from(self.limits.export.memory_mib)),
@@ -326,6 +348,10 @@ impl Config {
         // Each has address space of its own for its memories, and there is no more.
         if self.public.max_concurrent_requests > 4_096 {
             return Err(ConfigError("public.max_concurrent_requests must be at most 4096".to_owned()));
+        }
+        // Each real answer is put into its place in a sorted list.
+        if self.chaff.samples > 100_000 {
+            return Err(ConfigError("chaff.samples must be at most 100000".to_owned()));
         }
         if self.publish.max_onset_days > 100 {
             return Err(ConfigError("publish.max_onset_days must be at most 100".to_owned()));
@@ -389,6 +415,8 @@ mod tests {
             ("[statistics]\nembargo_seconds = 172799", "statistics.embargo_seconds"),
             ("[verification]\nstatistics_audience = \"\"", "verification.statistics_audience"),
             ("[public]\nmax_concurrent_requests = 5000", "public.max_concurrent_requests"),
+            ("[chaff]\nsamples = 0", "chaff.samples"),
+            ("[chaff]\nsamples = 100001", "chaff.samples"),
         ] {
             let error = Config::parse(text).expect_err(text);
             assert!(error.to_string().contains(field), "{error}");

@@ -4,6 +4,7 @@ use crate::blobs::BlobStore;
 use crate::components::ComponentFiles;
 use crate::config::Config;
 use crate::engine::Components;
+use crate::http::maintenance::Maintenance;
 use crate::http::private::PrivateRoutes;
 use crate::http::public::PublicRoutes;
 use crate::http::server::{ConnectionLimits, Listener, serve};
@@ -67,6 +68,7 @@ pub fn open_services_with_clock(
             purge: config.purge.clone(),
         },
         clock,
+        maintenance: Maintenance::new(config.public.maintenance_mode),
     }))
 }
 
@@ -113,7 +115,7 @@ impl Server {
         }
         let listener = listen(config.public.listen).await?;
         let public = listener.local_addr().map_err(failed)?;
-        let routes = PublicRoutes::new(components.clone(), &config.public);
+        let routes = PublicRoutes::new(components.clone(), &config.public, &config.chaff);
         let public_handler = move |request| routes.clone().handle(request);
         tasks.push(tokio::spawn(serve(Listener::Tcp(listener), limits, stopped.clone(), public_handler)));
         if config.jobs.timer {
@@ -160,6 +162,9 @@ fn listen_on_socket(path: &Path) -> Result<UnixListener, StartError> {
 }
 
 fn warn_at_start(services: &Services) {
+    if services.maintenance.mode().is_maintenance() {
+        crate::http::maintenance::warn();
+    }
     if !services.keyring.has_revision_key() {
         tracing::warn!(
             "there is no revision key, so nobody gets a revision token; make one with `tocsin keys create-revision`"

@@ -1,6 +1,7 @@
 //! What the host can do for a component, shared by all requests.
 
 use crate::blobs::BlobStore;
+use crate::http::maintenance::Maintenance;
 use crate::signing::Keyring;
 use crate::storage::SqliteStore;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub struct Services {
     pub settings: ServiceSettings,
     /// The time, for components and host alike; tests inject their own.
     pub clock: Arc<dyn Clock + Send + Sync>,
+    /// Whether phones are asked to come back later.
+    pub maintenance: Maintenance,
 }
 
 impl std::fmt::Debug for Services {

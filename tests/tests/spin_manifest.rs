@@ -71,7 +71,10 @@ fn only_publish_is_public() {
         routes.push((component, route));
     }
     routes.sort_unstable();
-    assert_eq!(routes, [("export", "private"), ("publish", "/v1/publish"), ("publish", "/v1/stats"), ("purge", "private")]);
+    assert_eq!(
+        routes,
+        [("export", "private"), ("publish", "/v1/publish"), ("publish", "/v1/stats"), ("purge", "private")]
+    );
 }
 
 #[test]

@@ -101,6 +101,15 @@ fn apply_blocking(services: &Services, request: AdminRequest) -> Result<Value, A
     let store = &*services.store;
     Ok(match request {
         AdminRequest::Status => status(services)?,
+        AdminRequest::SetMaintenance { on } => {
+            services.maintenance.set(on);
+            if on {
+                crate::http::maintenance::warn();
+            } else {
+                tracing::info!("no maintenance: phones are served");
+            }
+            json!({ "maintenance_mode": on })
+        }
         AdminRequest::AddHealthAuthority(new) => json!(store.add_health_authority(&new)?),
         AdminRequest::ListHealthAuthorities => json!(store.health_authorities()?),
         AdminRequest::AddHealthAuthorityKey { issuer, key } => {
@@ -152,6 +161,7 @@ fn status(services: &Services) -> Result<Value, AdminFailure> {
     Ok(json!({
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),
+        "maintenance_mode": services.maintenance.mode().is_maintenance(),
         "store": services.store.status()?,
         "health_authorities": services.store.health_authorities()?.len(),
         "apps": number_of_apps,

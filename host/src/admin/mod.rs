@@ -21,6 +21,11 @@ use serde::{Deserialize, Serialize};
 pub enum AdminRequest {
     /// Counts and warnings, for people and monitors.
     Status,
+    /// Start or end maintenance of the running server.
+    SetMaintenance {
+        /// Start it.
+        on: bool,
+    },
     /// Add a health authority.
     AddHealthAuthority(NewHealthAuthority),
     /// All health authorities with their keys.

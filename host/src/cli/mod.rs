@@ -15,6 +15,7 @@ mod health_authorities;
 mod init;
 mod jobs;
 mod keys;
+mod maintenance;
 mod output;
 mod phones;
 mod serve;
@@ -100,6 +101,9 @@ enum Command {
     /// Say what the server would do with a request, and why; changes nothing
     #[command(subcommand)]
     Explain(explain::ExplainCommand),
+    /// Ask phones to come back later
+    #[command(subcommand)]
+    Maintenance(maintenance::MaintenanceCommand),
     /// Run a job now
     #[command(subcommand)]
     Job(jobs::JobCommand),
@@ -139,6 +143,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Failure> {
         Command::App(command) => apps::run(global, command).await,
         Command::ExportConfig(command) => export_configs::run(global, command).await,
         Command::Explain(command) => explain::run(global, command).await,
+        Command::Maintenance(command) => maintenance::run(global, &command).await,
         Command::Job(command) => jobs::run(global, command).await,
         Command::Export(command) => exports::run(global, command),
         Command::Phone(command) => phones::run(global, command).await,

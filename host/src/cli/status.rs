@@ -20,6 +20,7 @@ pub(super) struct StatusArgs {}
 #[derive(Deserialize)]
 struct Status {
     version: String,
+    maintenance_mode: bool,
     store: StoreStatus,
     health_authorities: u64,
     apps: u64,
@@ -38,6 +39,7 @@ pub(super) async fn run(global: &Global, StatusArgs {}: &StatusArgs) -> Result<(
 fn text(status: &Status, folder: &str) -> String {
     let Status {
         version,
+        maintenance_mode,
         store,
         health_authorities,
         apps,
@@ -56,6 +58,9 @@ fn text(status: &Status, folder: &str) -> String {
     line("open batches", &count(*open_batches));
     if let Some(end) = oldest_open_batch_end_unix {
         line("oldest of them", &format!("ended {}", show_time(*end)));
+    }
+    if *maintenance_mode {
+        text.push_str("warning: there is maintenance: nobody can publish; `tocsin maintenance off` ends it\n");
     }
     for (number, missing, command) in [
         (health_authorities, "health authority, so no diagnosis can be verified", "health-authority add"),
@@ -86,6 +91,7 @@ mod tests {
     fn warnings_say_what_to_do() {
         let status = |can_seal_revision_tokens, apps, bypassing: &[&str]| Status {
             version: "1".to_owned(),
+            maintenance_mode: apps == 0,
             health_authorities: 1,
             apps,
             export_configs: 1,
@@ -97,6 +103,7 @@ mod tests {
         assert!(good.contains("14,000") && good.contains("2020-09-14") && !good.contains("warning"), "{good}");
         let bad = text(&status(false, 0, &["test"]), " --data x");
         assert!(bad.contains("tocsin keys create-revision --data x") && bad.contains("\"test\" bypasses"), "{bad}");
+        assert!(bad.contains("nobody can publish") && bad.contains("tocsin maintenance off"), "{bad}");
         assert!(bad.contains("tocsin app add --help") && !bad.contains("export-config add"), "{bad}");
     }
 }

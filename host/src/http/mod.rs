@@ -1,9 +1,12 @@
 //! HTTP: the public listener for phones, the private one for jobs and administration.
 
+pub mod chaff;
 pub mod export_files;
+pub mod maintenance;
 mod patience;
 pub mod private;
 pub mod public;
+pub mod route;
 pub mod server;
 
 use crate::engine::{InstanceFailure, ServiceName};

@@ -1,13 +1,15 @@
 //! The public routes: publish, export files, their verification keys, health.
 
+use super::chaff::{self, Arrival, Chaff};
 use super::export_files::ExportFiles;
-use super::{Body, answer_of_component, json, problem, retry_later, text};
-use crate::config::PublicConfig;
-use crate::engine::{Components, PublishRoute, ServiceName};
+use super::route::Route;
+use super::{Body, answer_of_component, json, maintenance, problem, retry_later, text};
+use crate::config::{ChaffConfig, PublicConfig};
+use crate::engine::{Components, PublishAnswer, PublishRoute, ServiceName};
 use crate::services::Services;
 use crate::storage::administration::Administration;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
@@ -30,6 +32,7 @@ struct Shared {
     files: ExportFiles,
     permits: Semaphore,
     health: Health,
+    chaff: Chaff,
     max_body_bytes: usize,
     read_timeout: Duration,
     request_timeout: Duration,
@@ -37,14 +40,17 @@ struct Shared {
 
 impl PublicRoutes {
     /// Over the running components.
-    pub fn new(components: Arc<Components>, config: &PublicConfig) -> Self {
-        let files = ExportFiles::new(components.services().clone(), config.exports_bucket.clone());
+    pub fn new(components: Arc<Components>, config: &PublicConfig, chaff: &ChaffConfig) -> Self {
+        let services = components.services();
+        let files = ExportFiles::new(services.clone(), config.exports_bucket.clone());
+        let chaff = Chaff::new(chaff, &services.settings, services.maintenance.mode());
         Self {
             shared: Arc::new(Shared {
                 components,
                 files,
                 permits: Semaphore::new(config.max_concurrent_requests),
                 health: Health::default(),
+                chaff,
                 max_body_bytes: config.max_body_bytes,
                 read_timeout: Duration::from_millis(config.read_timeout_ms),
                 request_timeout: Duration::from_millis(config.request_timeout_ms),
@@ -55,11 +61,8 @@ impl PublicRoutes {
     /// Answers one request.
     pub async fn handle(self, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
-        if let Some(route) = self.publish_route(path) {
-            return self.publish(route, request).await;
-        }
-        if path == "/health" {
-            return self.health().await;
+        if let Some(route) = self.route(path) {
+            return self.answer(route, request).await;
         }
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return text(StatusCode::NOT_FOUND, "404 page not found\n");
@@ -73,39 +76,80 @@ impl PublicRoutes {
         }
     }
 
-    fn publish_route(&self, path: &str) -> Option<PublishRoute> {
-        match path {
-            "/v1/publish" => Some(PublishRoute::Publish(ApiVersion::V1)),
-            "/" if self.shared.components.services().settings.publish.enable_v1alpha1 => {
-                Some(PublishRoute::Publish(ApiVersion::V1Alpha1))
+    fn route(&self, path: &str) -> Option<Route> {
+        let enabled = |route: &Route| match route {
+            Route::Publish | Route::Statistics | Route::Health => true,
+            Route::PublishV1alpha1 => self.shared.components.services().settings.publish.enable_v1alpha1,
+        };
+        Route::of_path(path).filter(enabled)
+    }
+
+    /// Chaff is looked for before maintenance, and both when the body is there: whether a request is chaff cannot be told by
+    /// when or whether its body is read.
+    async fn answer(&self, route: Route, request: Request<Incoming>) -> Response<Body> {
+        let shared = &self.shared;
+        let (parts, body) = request.into_parts();
+        let body = match self.read(route, body).await {
+            Ok(body) => body,
+            Err(answer) => return answer,
+        };
+        let arrival = Arrival { route, mode: shared.components.services().maintenance.mode(), at: Instant::now() };
+        if chaff::is_marked(&parts.headers) {
+            return shared.chaff.answer(arrival).await;
+        }
+        let answer = if arrival.mode.is_maintenance() {
+            maintenance::answer()
+        } else {
+            let publish = |route| self.publish(route, parts, body);
+            let (answer, is_chaff) = match route {
+                Route::Publish => publish(PublishRoute::Publish(ApiVersion::V1)).await,
+                Route::PublishV1alpha1 => publish(PublishRoute::Publish(ApiVersion::V1Alpha1)).await,
+                Route::Statistics => publish(PublishRoute::Statistics).await,
+                Route::Health => (self.health().await, false),
+            };
+            if is_chaff {
+                return shared.chaff.answer(arrival).await;
             }
-            "/v1/stats" => Some(PublishRoute::Statistics),
-            _ => None,
+            answer
+        };
+        shared.chaff.record(arrival, &answer);
+        answer
+    }
+
+    async fn read(&self, route: Route, body: Incoming) -> Result<Bytes, Response<Body>> {
+        if !route.reads_body() {
+            return Ok(Bytes::new());
+        }
+        let shared = &self.shared;
+        match tokio::time::timeout(shared.read_timeout, read_body(body, shared.max_body_bytes)).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(())) => Err(problem(StatusCode::BAD_REQUEST, "bad_request", "the request body broke off")),
+            Err(_) => {
+                let error = "the request body did not arrive in time";
+                Err(problem(StatusCode::REQUEST_TIMEOUT, "bad_request", error))
+            }
         }
     }
 
-    async fn publish(&self, route: PublishRoute, request: Request<Incoming>) -> Response<Body> {
+    /// The answer, and whether it must be made to look like another because the request was chaff by its body.
+    async fn publish(&self, route: PublishRoute, mut parts: request::Parts, body: Bytes) -> (Response<Body>, bool) {
         let shared = &self.shared;
-        let (mut parts, body) = request.into_parts();
-        let body = match tokio::time::timeout(shared.read_timeout, read_body(body, shared.max_body_bytes)).await {
-            Ok(Ok(body)) => body,
-            Ok(Err(())) => {
-                return problem(StatusCode::BAD_REQUEST, "bad_request", "the request body broke off");
-            }
-            Err(_) => {
-                return problem(StatusCode::REQUEST_TIMEOUT, "bad_request", "the request body did not arrive in time");
-            }
-        };
         let permit = tokio::time::timeout(shared.request_timeout, shared.permits.acquire()).await;
         let Ok(Ok(_permit)) = permit else {
-            return retry_later();
+            return (retry_later(), false);
         };
         // `wasi:http` wants a readable authority. Clients may send none (HTTP/1.0) or nonsense, and publish does not look
         // at it.
         parts.headers.insert(header::HOST, HeaderValue::from_static("localhost"));
         let request = Request::from_parts(parts, body);
-        let work = async { Ok(shared.components.answer(route, request).await?.response) };
-        answer_of_component(ServiceName::Publish, shared.request_timeout, work).await
+        let mut is_chaff = false;
+        let work = async {
+            let PublishAnswer { response, chaff } = shared.components.answer(route, request).await?;
+            is_chaff = chaff;
+            Ok(response)
+        };
+        let answer = answer_of_component(ServiceName::Publish, shared.request_timeout, work).await;
+        (answer, is_chaff)
     }
 
     /// Whether the store works, looked at once a second at most.

@@ -1,10 +1,10 @@
 //! A load generator that costs little: prepared requests over raw connections.
 
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tocsin_tests::harness::raw;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -34,22 +34,47 @@ impl Measured {
     }
 }
 
+/// An answer, as seen from outside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    /// Which request it answers.
+    pub(crate) request: usize,
+    /// Its status.
+    pub(crate) status: u16,
+    /// Length of all of it.
+    pub(crate) bytes: usize,
+    /// From when the request was sent until the last byte came.
+    pub(crate) latency: Duration,
+}
+
 /// Sends each body once, over that many connections, and waits for all answers.
 pub(crate) async fn publish_all(address: SocketAddr, bodies: Vec<Vec<u8>>, connections: usize) -> Measured {
-    let requests: Arc<Vec<Vec<u8>>> = Arc::new(bodies.into_iter().map(|body| request(&body)).collect());
-    let next = Arc::new(AtomicUsize::new(0));
+    let (seen, elapsed) = send_all(address, bodies.iter().map(|body| request(body)).collect(), connections).await;
+    measure(seen.iter(), elapsed)
+}
+
+/// Sums up some of the answers of a run.
+pub(crate) fn measure<'a>(seen: impl Iterator<Item = &'a Seen>, elapsed: Duration) -> Measured {
+    let (mut refused, mut latencies) = (0, Vec::new());
+    for Seen { status, latency, .. } in seen {
+        latencies.push(*latency);
+        refused += usize::from(*status != 200);
+    }
+    latencies.sort_unstable();
+    Measured { answered: latencies.len() - refused, refused, elapsed, latencies }
+}
+
+/// Sends each request once, over that many connections; all answers, in no order, and how long it took.
+pub(crate) async fn send_all(address: SocketAddr, requests: Vec<Vec<u8>>, connections: usize) -> (Vec<Seen>, Duration) {
+    let (requests, next) = (Arc::new(requests), Arc::new(AtomicUsize::new(0)));
     let started = Instant::now();
     let workers: Vec<_> =
         (0..connections).map(|_| tokio::spawn(connection(address, requests.clone(), next.clone()))).collect();
-    let (mut refused, mut latencies) = (0, Vec::with_capacity(requests.len()));
+    let mut seen = Vec::with_capacity(requests.len());
     for worker in workers {
-        let (answers, refusals) = worker.await.expect("the connection works");
-        latencies.extend(answers);
-        refused += refusals;
+        seen.extend(worker.await.expect("the connection works"));
     }
-    let elapsed = started.elapsed();
-    latencies.sort_unstable();
-    Measured { answered: latencies.len() - refused, refused, elapsed, latencies }
+    (seen, started.elapsed())
 }
 
 /// The same without measuring: the bodies of the answers, in the order of the requests.
@@ -64,9 +89,9 @@ pub(crate) async fn publish_and_keep(address: SocketAddr, bodies: Vec<Vec<u8>>, 
             let place = next.fetch_add(1, Ordering::Relaxed);
             let Some(request) = requests.get(place) else { return answers };
             stream.write_all(request).await.expect("sent");
-            let (status, body) = read_answer(&mut stream, &mut buffer).await;
+            let Read { status, bytes, body_start } = read_answer(&mut stream, &mut buffer).await;
             assert_eq!(status, 200, "every publish is accepted");
-            answers.push((place, buffer[body].to_vec()));
+            answers.push((place, buffer[body_start..bytes].to_vec()));
         }
     };
     let workers: Vec<_> = (0..connections).map(|_| tokio::spawn(worker(requests.clone(), next.clone()))).collect();
@@ -79,40 +104,35 @@ pub(crate) async fn publish_and_keep(address: SocketAddr, bodies: Vec<Vec<u8>>, 
 }
 
 fn request(body: &[u8]) -> Vec<u8> {
-    let mut request = format!(
-        "POST /v1/publish HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    )
-    .into_bytes();
-    request.extend_from_slice(body);
-    request
+    raw::request("POST", "/v1/publish", &[("content-type", "application/json")], body)
 }
 
-async fn connection(
-    address: SocketAddr,
-    requests: Arc<Vec<Vec<u8>>>,
-    next: Arc<AtomicUsize>,
-) -> (Vec<Duration>, usize) {
+async fn connection(address: SocketAddr, requests: Arc<Vec<Vec<u8>>>, next: Arc<AtomicUsize>) -> Vec<Seen> {
     let mut stream = TcpStream::connect(address).await.expect("connects");
     stream.set_nodelay(true).expect("set");
-    let (mut latencies, mut refused) = (Vec::new(), 0);
+    let mut seen = Vec::new();
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) else {
-            return (latencies, refused);
-        };
+        let request = next.fetch_add(1, Ordering::Relaxed);
+        let Some(bytes) = requests.get(request) else { return seen };
         let sent = Instant::now();
-        stream.write_all(request).await.expect("sent");
-        let (status, _) = read_answer(&mut stream, &mut buffer).await;
-        latencies.push(sent.elapsed());
-        if status != 200 {
-            refused += 1;
-        }
+        stream.write_all(bytes).await.expect("sent");
+        let Read { status, bytes, .. } = read_answer(&mut stream, &mut buffer).await;
+        seen.push(Seen { request, status, bytes, latency: sent.elapsed() });
     }
 }
 
-/// Reads one answer with a `content-length` and returns its status and where in `buffer` its body is.
-async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> (u16, Range<usize>) {
+/// An answer in a buffer.
+struct Read {
+    status: u16,
+    /// Length of all of it.
+    bytes: usize,
+    /// Where its body begins.
+    body_start: usize,
+}
+
+/// Reads one answer with a `content-length`.
+async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> Read {
     let mut filled = 0;
     loop {
         let read = stream.read(&mut buffer[filled..]).await.expect("an answer");
@@ -129,7 +149,7 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> (u16, Range<u
             .and_then(|value| value.parse().ok())
             .expect("a content length");
         if filled >= head + 4 + length {
-            return (text[9..12].parse().expect("a status"), head + 4..head + 4 + length);
+            return Read { status: text[9..12].parse().expect("a status"), bytes: filled, body_start: head + 4 };
         }
     }
 }

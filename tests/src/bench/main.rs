@@ -1,6 +1,7 @@
 //! Benchmarks: `cargo xtask bench NAME`. Figures from one run are comparable with each other and with nothing else; see
 //! `docs/benchmarks.md`.
 
+mod chaff;
 mod export;
 mod fixture;
 mod load;
@@ -19,6 +20,8 @@ enum Bench {
     Publish(publish::Options),
     /// The same, when half of the publishes are revisions.
     Revise(revise::Options),
+    /// Publishes and chaff mixed: what chaff costs, and how well it is told apart from real answers.
+    Chaff(chaff::Options),
     /// The same publishes through the domain natively and through the component, without HTTP.
     Sandbox(sandbox::Options),
     /// Export of stored keys to signed files.
@@ -33,6 +36,7 @@ fn main() {
         match Bench::parse() {
             Bench::Publish(options) => publish::run(options).await,
             Bench::Revise(options) => revise::run(options).await,
+            Bench::Chaff(options) => chaff::run(options).await,
             Bench::Sandbox(options) => sandbox::run(options).await,
             Bench::Export(options) => export::run(options).await,
             Bench::Start(options) => start::run(options).await,

@@ -1,10 +1,12 @@
 //! A real server, phones and a health authority.
 
 pub mod client;
+pub mod distinguisher;
 pub mod export_files;
 pub mod folder;
 pub mod people;
 pub mod process;
+pub mod raw;
 pub mod server;
 pub mod tools;
 

@@ -22,6 +22,8 @@ enum Name {
     Publish,
     /// The same, when half of the publishes are revisions
     Revise,
+    /// Publishes and chaff mixed
+    Chaff,
     /// The same domain code called natively and in a component
     Sandbox,
     /// Millions of keys to signed files
@@ -60,9 +62,10 @@ pub(crate) fn run(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Resu
 }
 
 fn chosen(names: &[Name]) -> Vec<&'static str> {
-    const EACH: [(Name, &str); 5] = [
+    const EACH: [(Name, &str); 6] = [
         (Name::Publish, "publish"),
         (Name::Revise, "revise"),
+        (Name::Chaff, "chaff"),
         (Name::Sandbox, "sandbox"),
         (Name::Export, "export"),
         (Name::Start, "start"),

@@ -4,7 +4,7 @@ use crate::base64;
 use crate::ports::Random;
 use crate::problem::{Problem, PublishCode};
 use crate::publish::request::ApiVersion;
-use crate::settings::PublishSettings;
+use crate::settings::{PublishSettings, StatisticsSettings};
 use serde::Serialize;
 
 /// Header that tells the version of the API. [`api_version`] has its values.
@@ -102,11 +102,7 @@ impl Answer {
         let strings =
             self.revision_token.len() + self.error.len() + self.warnings.iter().map(String::len).sum::<usize>();
         let room = strings * 9 / 8 + 256;
-        let padding = Padding {
-            min_bytes: settings.response_padding_min_bytes,
-            range: settings.response_padding_range,
-            default_min_bytes: 1024,
-        };
+        let padding = Padding::of_publish(settings);
         match api {
             ApiVersion::V1 => padding.append(self.status, &self, room, random),
             ApiVersion::V1Alpha1 => {
@@ -120,16 +116,28 @@ impl Answer {
 }
 
 /// How much padding an answer gets: a uniformly distributed number of random bytes, in base64.
-pub(crate) struct Padding {
-    /// Fewest bytes; as in the reference, 0 means the default.
-    pub(crate) min_bytes: u32,
-    /// Every number of bytes from the fewest to below the fewest plus this is as likely; 0 means 1024.
-    pub(crate) range: u32,
-    /// What a minimum of 0 means.
-    pub(crate) default_min_bytes: u32,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Padding {
+    min_bytes: u32,
+    range: u32,
 }
 
 impl Padding {
+    /// Of answers to publishes. As in the reference, 0 means 1024.
+    pub fn of_publish(settings: &PublishSettings) -> Self {
+        Self::new(settings.response_padding_min_bytes, settings.response_padding_range, 1024)
+    }
+
+    /// Of answers with statistics. As in the reference, 0 means 2048 at least, and 1024 more at most.
+    pub fn of_statistics(settings: &StatisticsSettings) -> Self {
+        Self::new(settings.response_padding_min_bytes, settings.response_padding_range, 2048)
+    }
+
+    fn new(min_bytes: u32, range: u32, default_min_bytes: u32) -> Self {
+        let or = |setting: u32, default: u32| if setting == 0 { default } else { setting };
+        Self { min_bytes: or(min_bytes, default_min_bytes), range: or(range, 1024) }
+    }
+
     /// Writes `answer`, a struct, with a field `padding` behind the others. `room`: how long it may get without, about.
     pub(crate) fn append(
         &self,
@@ -155,10 +163,9 @@ impl Padding {
         }
     }
 
-    fn length(&self, random: &dyn Random) -> usize {
-        let or = |setting: u32, default: u32| if setting == 0 { default } else { setting };
-        let longer = random.below(or(self.range, 1024));
-        usize::try_from(or(self.min_bytes, self.default_min_bytes).saturating_add(longer)).unwrap_or(usize::MAX)
+    /// A number of bytes; those of [`Self::append`] are drawn from the same distribution.
+    pub fn length(&self, random: &dyn Random) -> usize {
+        usize::try_from(self.min_bytes.saturating_add(random.below(self.range))).unwrap_or(usize::MAX)
     }
 }
 
@@ -210,8 +217,7 @@ mod tests {
     fn padding_stays_within_its_settings() {
         let random = FakeRandom::seeded(7);
         for (min, range, shortest, longest) in [(5, 3, 5, 7), (9, 1, 9, 9), (0, 0, 1024, 2047), (0, 1, 1024, 1024)] {
-            let lengths: Vec<_> =
-                (0..4000).map(|_| Padding { min_bytes: min, range, default_min_bytes: 1024 }.length(&random)).collect();
+            let lengths: Vec<_> = (0..4000).map(|_| Padding::new(min, range, 1024).length(&random)).collect();
             assert!(lengths.iter().all(|length| (shortest..=longest).contains(length)), "{min} {range}");
             assert_eq!(lengths.iter().min(), Some(&shortest));
             assert!(lengths.iter().max() >= Some(&(longest - longest / 100)));

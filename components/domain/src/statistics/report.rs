@@ -41,12 +41,7 @@ impl StatisticsReporter<'_> {
             Ok(days) => (200, Answer { days, ..Answer::default() }),
             Err(error) => error.into_answer(),
         };
-        let padding = Padding {
-            min_bytes: self.settings.response_padding_min_bytes,
-            range: self.settings.response_padding_range,
-            default_min_bytes: 2048,
-        };
-        padding.append(status, &answer, 4096, self.random)
+        Padding::of_statistics(self.settings).append(status, &answer, 4096, self.random)
     }
 
     /// The body is looked at before the token, as in the reference.
