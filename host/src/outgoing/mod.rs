@@ -194,18 +194,15 @@ impl OutgoingHttp {
             return Err(UriProblem::Credentials);
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        // "host:" and "host:99999" have a port that is none.
-        let port = match authority.port() {
-            Some(_) => authority.port_u16().filter(|port| *port != 0).ok_or(UriProblem::Malformed)?,
-            None if authority.as_str().ends_with(':') => return Err(UriProblem::Malformed),
-            None => {
-                if is_secure {
-                    443
-                } else {
-                    80
-                }
-            }
+        let default_port = if is_secure { 443 } else { 80 };
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            Some("") => default_port,
+            Some(port) => port.strip_prefix(':').and_then(|port| port.parse().ok()).unwrap_or(0),
+            None => 0,
         };
+        if port == 0 {
+            return Err(UriProblem::Malformed);
+        }
         let host_header = HeaderValue::from_str(authority.as_str()).map_err(|_| UriProblem::Malformed)?;
         if host.is_empty() {
             return Err(UriProblem::Malformed);

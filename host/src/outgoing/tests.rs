@@ -1,6 +1,6 @@
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 const LIMITS: RequestLimits =
@@ -16,14 +16,19 @@ async fn server(answer: Vec<u8>) -> (Uri, JoinHandle<String>) {
     let uri = format!("http://{}/keys?x=1", listener.local_addr().expect("bound")).parse().expect("a URI");
     let asked = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.expect("a connection");
-        let mut request = Vec::new();
-        while !request.ends_with(b"\r\n\r\n") {
-            request.push(stream.read_u8().await.expect("a request"));
-        }
+        let request = read_request(&mut stream).await;
         stream.write_all(&answer).await.ok();
-        String::from_utf8(request).expect("ASCII")
+        request
     });
     (uri, asked)
+}
+
+async fn read_request(stream: &mut TcpStream) -> String {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        request.push(stream.read_u8().await.expect("a request"));
+    }
+    String::from_utf8(request).expect("ASCII")
 }
 
 async fn check(answer: &str, expect: Result<(u16, &str), OutgoingError>) {
@@ -84,18 +89,15 @@ async fn server_that_never_answers_is_given_up() {
     let limits = RequestLimits { timeout: Duration::from_millis(20), ..LIMITS };
     assert_eq!(insecure().get(&uri, &limits).await.err(), Some(OutgoingError::Timeout));
     // A body that never ends neither.
-    let (stalled, listener) = (listener.local_addr().expect("bound"), listener);
-    let server = tokio::spawn(async move {
-        let mut streams = Vec::new();
-        loop {
-            let (mut stream, _) = listener.accept().await.expect("a connection");
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx").await.ok();
-            streams.push(stream);
-        }
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let uri = format!("http://{}/", listener.local_addr().expect("bound")).parse().expect("a URI");
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        read_request(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx").await.expect("sent");
+        std::future::pending::<()>().await;
     });
-    let uri = format!("http://{stalled}/").parse().expect("a URI");
     assert_eq!(insecure().get(&uri, &limits).await.err(), Some(OutgoingError::Timeout));
-    server.abort();
 }
 
 #[tokio::test]
