@@ -3,6 +3,10 @@
 //! Unknown fields are refused, every field has a default, units are in the names, secrets are files and never values.
 //! Relative paths are relative to the folder of the file. `docs/tocsin.example.toml` shows all of it, and a test parses it.
 
+mod jwks;
+
+pub use jwks::JwksConfig;
+
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -43,6 +47,8 @@ pub struct Config {
     pub export: ExportSettings,
     /// Rules of purge.
     pub purge: PurgeSettings,
+    /// Import of health authorities' keys.
+    pub jwks: JwksConfig,
 }
 
 /// The public listener.
@@ -242,6 +248,8 @@ pub struct JobsConfig {
     pub do_work_every_seconds: u64,
     /// Purge this often, in seconds.
     pub purge_every_seconds: u64,
+    /// Import the keys of health authorities that have a JWKS URI this often, in seconds.
+    pub import_key_sets_every_seconds: u64,
 }
 
 impl Default for JobsConfig {
@@ -251,6 +259,7 @@ impl Default for JobsConfig {
             create_batches_every_seconds: 300,
             do_work_every_seconds: 60,
             purge_every_seconds: 4 * 3600,
+            import_key_sets_every_seconds: 3600,
         }
     }
 }
@@ -298,6 +307,7 @@ impl Config {
             Some(&mut self.folders.blobs),
             Some(&mut self.folders.cache),
             self.folders.components.as_mut(),
+            self.jwks.ca_file.as_mut(),
         ];
         for path in paths.into_iter().flatten() {
             *path = folder.join(&*path);
@@ -327,6 +337,11 @@ impl Config {
             ("jobs.create_batches_every_seconds", self.jobs.create_batches_every_seconds),
             ("jobs.do_work_every_seconds", self.jobs.do_work_every_seconds),
             ("jobs.purge_every_seconds", self.jobs.purge_every_seconds),
+            ("jobs.import_key_sets_every_seconds", self.jobs.import_key_sets_every_seconds),
+            ("jwks.max_workers", u64::from(self.jwks.max_workers)),
+            ("jwks.max_runtime_seconds", self.jwks.max_runtime_seconds),
+            ("jwks.request_timeout_ms", self.jwks.request_timeout_ms),
+            ("jwks.max_body_bytes", self.jwks.max_body_bytes as u64),
         ];
         for (name, value) in positive {
             if value == 0 {
@@ -339,6 +354,8 @@ impl Config {
             ("export.min_window_age_seconds", self.export.min_window_age_seconds),
             ("export.worker_timeout_seconds", self.export.worker_timeout_seconds),
             ("purge.ttl_seconds", self.purge.ttl_seconds),
+            ("jwks.max_runtime_seconds", self.jwks.max_runtime_seconds),
+            ("jwks.key_cleanup_ttl_seconds", self.jwks.key_cleanup_ttl_seconds),
         ] {
             // Beyond ten years a duration is a typing error, and far from overflowing any arithmetic on times.
             if value > 10 * 366 * 86_400 {

@@ -2,10 +2,11 @@
 
 use crate::config::JobsConfig;
 use crate::engine::{Components, FilesReport, InstanceFailure, WorkError, WorkReport};
+use crate::key_sets;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 /// A job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
@@ -17,6 +18,8 @@ pub enum Job {
     DoWork,
     /// Delete exposures and export files past their TTL.
     Purge,
+    /// Import the keys of health authorities from where they publish them.
+    ImportKeySets,
 }
 
 /// A job did not do all of its work.
@@ -43,6 +46,7 @@ pub async fn run(components: &Components, job: Job) -> Result<serde_json::Value,
         Job::CreateBatches => create_batches(components).await,
         Job::DoWork => do_work(components).await,
         Job::Purge => purge(components).await,
+        Job::ImportKeySets => import_key_sets(components).await,
     }
 }
 
@@ -132,15 +136,28 @@ async fn purge(components: &Components) -> Result<serde_json::Value, JobFailure>
     }))
 }
 
-/// Runs all jobs at their times until `stop` turns true. A job that fails is logged and tried again at its next time.
+/// Runs in the host: only the host can reach the network, and what a key set changes is decided in `domain`.
+async fn import_key_sets(components: &Components) -> Result<serde_json::Value, JobFailure> {
+    match key_sets::import_all(components.services()).await {
+        Ok(report) => Ok(serde_json::json!({
+            "already_running": report.is_none(), "health_authorities": report.unwrap_or_default(),
+        })),
+        Err(failures) => Err(JobFailure(failures.join("; "))),
+    }
+}
+
+/// Ticks every so many seconds.
+pub(crate) fn timer(seconds: u64) -> Interval {
+    let period = Duration::from_secs(seconds);
+    // The first run comes soon, so that a restart does not delay an export by a whole period.
+    let mut timer = interval_at(Instant::now() + period.min(Duration::from_secs(5)), period);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    timer
+}
+
+/// Runs all jobs at their times until `stop` turns true, but for the import of key sets, which waits for others' servers
+/// and has a timer of its own ([`key_sets::run_timer`]). A job that fails is logged and tried again at its next time.
 pub async fn run_timer(components: Arc<Components>, config: JobsConfig, mut stop: watch::Receiver<bool>) {
-    let timer = |seconds: u64| {
-        let period = Duration::from_secs(seconds);
-        // The first run comes soon, so that a restart does not delay an export by a whole period.
-        let mut timer = interval_at(Instant::now() + period.min(Duration::from_secs(5)), period);
-        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        timer
-    };
     let mut create_batches = timer(config.create_batches_every_seconds);
     let mut do_work = timer(config.do_work_every_seconds);
     let mut purge = timer(config.purge_every_seconds);

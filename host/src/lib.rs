@@ -2,7 +2,7 @@
 //!
 //! Map: [`engine`] runs components, [`capability`] is what they may ask for, [`storage`], [`signing`] and [`blobs`] do
 //! it. [`http`] is what phones and operators reach, [`jobs`] the timer, [`admin`] and [`cli`] the
-//! commands, [`phone`] the phones that try it all.
+//! commands, [`phone`] the phones that try it all. [`outgoing`] asks others, and [`key_sets`] health authorities for keys.
 
 pub mod admin;
 pub mod bindings;
@@ -15,6 +15,8 @@ pub mod engine;
 mod explain;
 pub mod http;
 pub mod jobs;
+pub mod key_sets;
+pub mod outgoing;
 pub mod phone;
 pub mod server;
 pub mod services;

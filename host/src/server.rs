@@ -9,6 +9,7 @@ use crate::http::private::PrivateRoutes;
 use crate::http::public::PublicRoutes;
 use crate::http::server::{ConnectionLimits, Listener, serve};
 use crate::jobs;
+use crate::key_sets::{self, KeySets};
 use crate::services::{ServiceSettings, Services, SystemClock};
 use crate::signing::Keyring;
 use crate::storage::administration::Administration;
@@ -60,6 +61,7 @@ pub fn open_services_with_clock(
         store: Arc::new(store),
         keyring: Arc::new(keyring),
         blobs,
+        key_sets: KeySets::new(&config.jwks).map_err(failed)?,
         settings: ServiceSettings {
             publish: config.publish.clone(),
             statistics: config.statistics.clone(),
@@ -119,6 +121,8 @@ impl Server {
         let public_handler = move |request| routes.clone().handle(request);
         tasks.push(tokio::spawn(serve(Listener::Tcp(listener), limits, stopped.clone(), public_handler)));
         if config.jobs.timer {
+            let import = key_sets::run_timer(components.clone(), config.jobs.clone(), stopped.clone());
+            tasks.push(tokio::spawn(import));
             tasks.push(tokio::spawn(jobs::run_timer(components.clone(), config.jobs.clone(), stopped)));
         }
         Ok(Self { public, private, components, stop, tasks })
@@ -170,6 +174,7 @@ fn warn_at_start(services: &Services) {
             "there is no revision key, so nobody gets a revision token; make one with `tocsin keys create-revision`"
         );
     }
+    services.key_sets.warn_at_start();
     match services.store.authorized_apps() {
         Ok(apps) => apps.iter().for_each(crate::admin::warn_about_bypasses),
         Err(error) => tracing::error!(%error, "the authorized apps cannot be read"),

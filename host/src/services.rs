@@ -2,6 +2,7 @@
 
 use crate::blobs::BlobStore;
 use crate::http::maintenance::Maintenance;
+use crate::key_sets::KeySets;
 use crate::signing::Keyring;
 use crate::storage::SqliteStore;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ pub struct Services {
     pub keyring: Arc<Keyring>,
     /// Export files.
     pub blobs: BlobStore,
+    /// Import of health authorities' keys.
+    pub key_sets: KeySets,
     /// What the operator set.
     pub settings: ServiceSettings,
     /// The time, for components and host alike; tests inject their own.

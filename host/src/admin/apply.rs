@@ -4,9 +4,10 @@ use super::AdminRequest;
 use crate::engine::Components;
 use crate::explain::explain;
 use crate::jobs::{self, JobFailure};
+use crate::key_sets::{self, ImportFailure};
 use crate::services::Services;
 use crate::signing::KeyFileError;
-use crate::storage::administration::{AdminError, Administration, AuthorizedAppRecord};
+use crate::storage::administration::{AdminError, Administration, AuthorizedAppRecord, HealthAuthorityRecord};
 use http::StatusCode;
 use serde_json::{Value, json};
 use std::fmt;
@@ -22,6 +23,8 @@ pub enum AdminFailure {
     Key(KeyFileError),
     /// A job.
     Job(JobFailure),
+    /// The import of one health authority's keys.
+    Import(ImportFailure),
     /// The server gave up on the request.
     Internal(String),
 }
@@ -33,7 +36,9 @@ impl AdminFailure {
             Self::Store(AdminError::Duplicate(_)) => StatusCode::CONFLICT,
             Self::Store(AdminError::NotFound(_)) => StatusCode::NOT_FOUND,
             Self::Store(AdminError::Invalid(_)) | Self::Key(_) => StatusCode::BAD_REQUEST,
-            Self::Store(AdminError::Store(_)) | Self::Job(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Store(AdminError::Store(_)) | Self::Job(_) | Self::Import(_) | Self::Internal(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 
@@ -43,7 +48,7 @@ impl AdminFailure {
             Self::Store(AdminError::Duplicate(_)) => "duplicate",
             Self::Store(AdminError::NotFound(_)) => "not_found",
             Self::Store(AdminError::Invalid(_)) | Self::Key(_) => "bad_request",
-            Self::Job(_) => "job_failed",
+            Self::Job(_) | Self::Import(_) => "job_failed",
             Self::Store(AdminError::Store(_)) | Self::Internal(_) => "internal_error",
         }
     }
@@ -55,6 +60,7 @@ impl fmt::Display for AdminFailure {
             Self::Store(error) => error.fmt(f),
             Self::Key(error) => error.fmt(f),
             Self::Job(error) => error.fmt(f),
+            Self::Import(error) => error.fmt(f),
             Self::Internal(text) => f.write_str(text),
         }
     }
@@ -92,9 +98,21 @@ pub(super) async fn apply_without_components(
     services: Arc<Services>,
     request: AdminRequest,
 ) -> Result<Value, AdminFailure> {
+    if let AdminRequest::ImportKeySet { issuer, dry_run } = request {
+        return import_key_set(&services, &issuer, dry_run).await;
+    }
     tokio::task::spawn_blocking(move || apply_blocking(&services, request))
         .await
         .unwrap_or_else(|_| Err(AdminFailure::Internal("the request panicked; see the log".to_owned())))
+}
+
+async fn import_key_set(services: &Arc<Services>, issuer: &str, dry_run: bool) -> Result<Value, AdminFailure> {
+    let (of, name) = (services.clone(), issuer.to_owned());
+    let found = tokio::task::spawn_blocking(move || authority_of_issuer(&of, &name)).await;
+    let authority =
+        found.unwrap_or_else(|_| Err(AdminFailure::Internal("the request panicked; see the log".to_owned())))?;
+    let report = key_sets::import_one(services, &authority, dry_run).await.map_err(AdminFailure::Import)?;
+    Ok(json!(report))
 }
 
 fn apply_blocking(services: &Services, request: AdminRequest) -> Result<Value, AdminFailure> {
@@ -110,7 +128,14 @@ fn apply_blocking(services: &Services, request: AdminRequest) -> Result<Value, A
             }
             json!({ "maintenance_mode": on })
         }
-        AdminRequest::AddHealthAuthority(new) => json!(store.add_health_authority(&new)?),
+        AdminRequest::AddHealthAuthority(new) => {
+            services.key_sets.check_uri(new.jwks_uri.as_deref())?;
+            json!(store.add_health_authority(&new)?)
+        }
+        AdminRequest::UpdateHealthAuthority { issuer, update } => {
+            services.key_sets.check_uri(update.jwks_uri.as_deref())?;
+            json!(store.update_health_authority(id_of_issuer(services, &issuer)?, &update)?)
+        }
         AdminRequest::ListHealthAuthorities => json!(store.health_authorities()?),
         AdminRequest::AddHealthAuthorityKey { issuer, key } => {
             store.add_health_authority_key(id_of_issuer(services, &issuer)?, &key)?;
@@ -119,6 +144,15 @@ fn apply_blocking(services: &Services, request: AdminRequest) -> Result<Value, A
         AdminRequest::RevokeHealthAuthorityKey { issuer, version } => {
             store.revoke_health_authority_key(id_of_issuer(services, &issuer)?, &version, services.clock.now())?;
             json!({ "issuer": issuer, "version": version, "revoked": true })
+        }
+        AdminRequest::ReinstateHealthAuthorityKey { issuer, version } => {
+            store.reinstate_health_authority_key(id_of_issuer(services, &issuer)?, &version)?;
+            json!({ "issuer": issuer, "version": version, "reinstated": true })
+        }
+        AdminRequest::ActivateHealthAuthorityKey { issuer, version } => {
+            let now = services.clock.now();
+            store.activate_health_authority_key(id_of_issuer(services, &issuer)?, &version, now)?;
+            json!({ "issuer": issuer, "version": version, "active": true })
         }
         AdminRequest::AddApp { mut app, issuers } => {
             app.health_authorities =
@@ -147,6 +181,9 @@ fn apply_blocking(services: &Services, request: AdminRequest) -> Result<Value, A
         AdminRequest::RunJob { .. } | AdminRequest::ExplainPublish { .. } => {
             return Err(AdminFailure::Internal("this needs the components".to_owned()));
         }
+        AdminRequest::ImportKeySet { .. } => {
+            return Err(AdminFailure::Internal("an import waits for the network".to_owned()));
+        }
     })
 }
 
@@ -158,12 +195,14 @@ fn status(services: &Services) -> Result<Value, AdminFailure> {
         .filter(|app| app.bypass_verification || app.bypass_revision_token)
         .map(|app| app.name)
         .collect();
+    let authorities = services.store.health_authorities()?;
     Ok(json!({
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),
         "maintenance_mode": services.maintenance.mode().is_maintenance(),
         "store": services.store.status()?,
-        "health_authorities": services.store.health_authorities()?.len(),
+        "health_authorities": authorities.len(),
+        "key_sets": services.key_sets.states(&authorities),
         "apps": number_of_apps,
         "export_configs": services.store.export_configs()?.len(),
         "signing_keys": services.keyring.public_keys().len(),
@@ -173,9 +212,12 @@ fn status(services: &Services) -> Result<Value, AdminFailure> {
 }
 
 fn id_of_issuer(services: &Services, issuer: &str) -> Result<u64, AdminFailure> {
+    authority_of_issuer(services, issuer).map(|authority| authority.id)
+}
+
+fn authority_of_issuer(services: &Services, issuer: &str) -> Result<HealthAuthorityRecord, AdminFailure> {
     let authorities = services.store.health_authorities()?;
-    let found = authorities.iter().find(|authority| authority.issuer == issuer);
-    found.map(|authority| authority.id).ok_or_else(|| {
+    authorities.into_iter().find(|authority| authority.issuer == issuer).ok_or_else(|| {
         AdminError::NotFound(format!(
             "there is no health authority with issuer {issuer:?}; add it with `tocsin health-authority add`"
         ))

@@ -11,7 +11,7 @@ pub use offline::{OfflineFailure, apply_offline};
 
 use crate::jobs::Job;
 use crate::storage::administration::{
-    AuthorizedAppRecord, HealthAuthorityKeyRecord, NewExportConfig, NewHealthAuthority,
+    AuthorizedAppRecord, HealthAuthorityKeyRecord, HealthAuthorityUpdate, NewExportConfig, NewHealthAuthority,
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,34 @@ pub enum AdminRequest {
         issuer: String,
         /// The key's version.
         version: String,
+    },
+    /// Take the end of a key of a health authority away.
+    ReinstateHealthAuthorityKey {
+        /// Its issuer.
+        issuer: String,
+        /// The key's version.
+        version: String,
+    },
+    /// Have a key of a health authority that begins later begin now.
+    ActivateHealthAuthorityKey {
+        /// Its issuer.
+        issuer: String,
+        /// The key's version.
+        version: String,
+    },
+    /// Change a health authority.
+    UpdateHealthAuthority {
+        /// Its issuer.
+        issuer: String,
+        /// What to change.
+        update: HealthAuthorityUpdate,
+    },
+    /// Import the keys of one health authority now.
+    ImportKeySet {
+        /// Its issuer.
+        issuer: String,
+        /// Only say what would change.
+        dry_run: bool,
     },
     /// Add an authorized app.
     AddApp {

@@ -111,6 +111,9 @@ mod tests {
             issuer: "iss".to_owned(),
             audience: String::new(),
             name: String::new(),
+            jwks_uri: None,
+            allow_empty_key_set: false,
+            statistics_enabled: true,
             keys: vec![],
         };
         let text = list(&[app(false), app(true)], &[authority]);

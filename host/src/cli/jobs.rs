@@ -3,6 +3,7 @@
 use super::Global;
 use super::administration::send;
 use super::failure::Failure;
+use super::health_authorities::import_text;
 use super::output::{count, counted, show};
 use crate::admin::AdminRequest;
 use crate::jobs::Job;
@@ -57,6 +58,10 @@ fn text(job: Job, value: &Value) -> String {
             counted(number("exposures_deleted"), "exposure", "exposures"),
             counted(number("files_deleted"), "export file", "export files"),
         ),
+        Job::ImportKeySets if value["already_running"] == true => {
+            "Another run is importing key sets; nothing was done.".to_owned()
+        }
+        Job::ImportKeySets => import_text(&value["health_authorities"]),
     }
 }
 
@@ -76,6 +81,16 @@ mod tests {
         );
         let work =
             json!({"batches": 2, "files": ["us/1.zip"], "new_keys": 1001, "revised_keys": 1, "padding_keys": 987});
+        check(
+            Job::ImportKeySets,
+            json!({"already_running": false, "health_authorities": []}),
+            "No health authority has a JWKS URI.",
+        );
+        check(
+            Job::ImportKeySets,
+            json!({"already_running": true, "health_authorities": []}),
+            "Another run is importing key sets; nothing was done.",
+        );
         let expect = "Completed 2 batches: 1,001 new keys (987 of them padding), 1 revised key.\n  us/1.zip";
         check(Job::DoWork, work, expect);
     }

@@ -6,6 +6,7 @@ use super::arguments::show_time;
 use super::failure::Failure;
 use super::output::{count, show};
 use crate::admin::AdminRequest;
+use crate::key_sets::KeySetState;
 use crate::storage::administration::StoreStatus;
 use clap::Args;
 use serde::Deserialize;
@@ -23,6 +24,8 @@ struct Status {
     maintenance_mode: bool,
     store: StoreStatus,
     health_authorities: u64,
+    #[serde(default)]
+    key_sets: Vec<KeySetState>,
     apps: u64,
     export_configs: u64,
     apps_that_bypass_checks: Vec<String>,
@@ -42,6 +45,7 @@ fn text(status: &Status, folder: &str) -> String {
         maintenance_mode,
         store,
         health_authorities,
+        key_sets,
         apps,
         export_configs,
         apps_that_bypass_checks,
@@ -77,6 +81,11 @@ fn text(status: &Status, folder: &str) -> String {
              create-revision{folder}`\n"
         ));
     }
+    for KeySetState { issuer, last_success_unix: _, last_failure_unix: _, last_failure } in key_sets {
+        if let Some(failure) = last_failure {
+            text.push_str(&format!("warning: the keys of health authority {issuer:?} were not imported: {failure}\n"));
+        }
+    }
     for app in apps_that_bypass_checks {
         text.push_str(&format!("warning: app {app:?} bypasses checks: anybody can publish or revise through it\n"));
     }
@@ -93,6 +102,15 @@ mod tests {
             version: "1".to_owned(),
             maintenance_mode: apps == 0,
             health_authorities: 1,
+            key_sets: [None, Some("the server answered 404".to_owned()).filter(|_| !bypassing.is_empty())]
+                .into_iter()
+                .map(|last_failure| KeySetState {
+                    issuer: "gov".to_owned(),
+                    last_success_unix: Some(0),
+                    last_failure_unix: None,
+                    last_failure,
+                })
+                .collect(),
             apps,
             export_configs: 1,
             store: StoreStatus { exposures: 14_000, open_batches: 1, oldest_open_batch_end_unix: Some(1_600_041_600) },
@@ -104,6 +122,7 @@ mod tests {
         let bad = text(&status(false, 0, &["test"]), " --data x");
         assert!(bad.contains("tocsin keys create-revision --data x") && bad.contains("\"test\" bypasses"), "{bad}");
         assert!(bad.contains("nobody can publish") && bad.contains("tocsin maintenance off"), "{bad}");
+        assert!(bad.contains("\"gov\" were not imported: the server answered 404"), "{bad}");
         assert!(bad.contains("tocsin app add --help") && !bad.contains("export-config add"), "{bad}");
     }
 }

@@ -4,6 +4,7 @@
 use super::{Body, answer_of_component, json, problem, text};
 use crate::admin::{self, AdminRequest};
 use crate::engine::{Components, ServiceName};
+use crate::key_sets;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
@@ -32,6 +33,7 @@ impl PrivateRoutes {
             "/admin" => return self.administer(request).await,
             "/health" => return self.health().await,
             "/explain/publish" => return self.explain_publish(request).await,
+            "/jwks" => return self.import_key_sets().await,
             "/create-batches" | "/do-work" => ServiceName::Export,
             "/cleanup-exposure" | "/cleanup-export" => ServiceName::Purge,
             _ => return text(StatusCode::NOT_FOUND, "404 page not found\n"),
@@ -73,6 +75,14 @@ impl PrivateRoutes {
         match admin::apply(&self.components, request).await {
             Ok(value) => json(StatusCode::OK, &value),
             Err(error) => problem(error.status(), error.code(), &error.to_string()),
+        }
+    }
+
+    async fn import_key_sets(&self) -> Response<Body> {
+        match key_sets::import_all(self.components.services()).await {
+            Ok(Some(_)) => json(StatusCode::OK, &serde_json::json!({ "ok": true })),
+            Ok(None) => json(StatusCode::OK, &serde_json::json!({ "error": "too early" })),
+            Err(failures) => json(StatusCode::INTERNAL_SERVER_ERROR, &serde_json::json!({ "errors": failures })),
         }
     }
 

@@ -221,6 +221,11 @@ pub fn public_key_from_pem(pem: &str) -> Option<Vec<u8>> {
     Some(p256::ecdsa::VerifyingKey::from(key).to_sec1_point(false).as_bytes().to_vec())
 }
 
+/// Whether bytes are the uncompressed form (65 bytes) of a point of P-256 that can be a public key.
+pub fn is_public_key(point: &[u8]) -> bool {
+    point.len() == 65 && p256::PublicKey::from_sec1_bytes(point).is_ok()
+}
+
 fn aes_key(bytes: &[u8]) -> Option<LessSafeKey> {
     UnboundKey::new(&AES_256_GCM, bytes).ok().map(LessSafeKey::new)
 }

@@ -5,8 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use tocsin_domain::health_authority::HealthAuthorityKey;
 use tocsin_domain::interval::Timestamp;
 use tocsin_domain::ports::PortError;
+use tocsin_domain::verification::key_set::Changes;
 
 /// Why the operator's wish was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,31 @@ pub struct NewHealthAuthority {
     pub audience: String,
     /// For people; not empty.
     pub name: String,
+    /// Where it publishes its keys; blank counts as none.
+    #[serde(default)]
+    pub jwks_uri: Option<String>,
+    /// Whether an import may leave it without a valid key.
+    #[serde(default)]
+    pub allow_empty_key_set: bool,
+    /// Whether it may read its statistics.
+    #[serde(default = "enabled")]
+    pub statistics_enabled: bool,
+}
+
+fn enabled() -> bool {
+    true
+}
+
+/// What to change of a health authority; `None` leaves things as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthAuthorityUpdate {
+    /// Where it publishes its keys; blank: nowhere, keys are added by hand.
+    pub jwks_uri: Option<String>,
+    /// Whether an import may leave it without a valid key.
+    pub allow_empty_key_set: Option<bool>,
+    /// Whether it may read its statistics.
+    pub statistics_enabled: Option<bool>,
 }
 
 /// A health authority with its keys.
@@ -56,6 +83,15 @@ pub struct HealthAuthorityRecord {
     pub audience: String,
     /// For people.
     pub name: String,
+    /// Where it publishes its keys; `None`: they are added by hand.
+    #[serde(default)]
+    pub jwks_uri: Option<String>,
+    /// Whether an import may leave it without a valid key.
+    #[serde(default)]
+    pub allow_empty_key_set: bool,
+    /// Whether it may read its statistics.
+    #[serde(default = "enabled")]
+    pub statistics_enabled: bool,
     /// All its keys, in the order they were added.
     pub keys: Vec<HealthAuthorityKeyRecord>,
 }
@@ -255,12 +291,30 @@ pub struct StoreStatus {
 pub trait Administration {
     /// Adds a health authority.
     fn add_health_authority(&self, new: &NewHealthAuthority) -> Result<HealthAuthorityRecord, AdminError>;
+    /// Changes a health authority.
+    fn update_health_authority(
+        &self,
+        id: u64,
+        update: &HealthAuthorityUpdate,
+    ) -> Result<HealthAuthorityRecord, AdminError>;
     /// All health authorities, by id.
     fn health_authorities(&self) -> Result<Vec<HealthAuthorityRecord>, AdminError>;
     /// Adds a key to a health authority.
     fn add_health_authority_key(&self, id: u64, key: &HealthAuthorityKeyRecord) -> Result<(), AdminError>;
     /// Revokes a key: it ends `now`, or at its start if that is later. A key that has ended keeps its end.
     fn revoke_health_authority_key(&self, id: u64, version: &str, now: Timestamp) -> Result<(), AdminError>;
+    /// Takes the end of a key away, so that it is valid again from its start on.
+    fn reinstate_health_authority_key(&self, id: u64, version: &str) -> Result<(), AdminError>;
+    /// Makes a key that begins later valid at `now`. One that has begun stays as it is; one that was revoked is refused.
+    fn activate_health_authority_key(&self, id: u64, version: &str, now: Timestamp) -> Result<(), AdminError>;
+    /// Makes all of `changes`, which were decided on the keys `stored` (all of them, in the order they were added), or
+    /// none: [`PortError::Conflict`] when the keys are others by now. The changes count for publishes at once.
+    fn apply_key_set_changes(
+        &self,
+        id: u64,
+        stored: &[HealthAuthorityKey],
+        changes: &Changes,
+    ) -> Result<(), AdminError>;
     /// Adds an authorized app.
     fn add_authorized_app(&self, app: &AuthorizedAppRecord) -> Result<(), AdminError>;
     /// Replaces the authorized app of that name.
@@ -287,11 +341,16 @@ pub trait Administration {
 
 /// A health authority's names must all be there.
 pub(crate) fn check_health_authority(new: &NewHealthAuthority) -> Result<(), AdminError> {
-    let NewHealthAuthority { issuer, audience, name } = new;
+    let NewHealthAuthority { issuer, audience, name, jwks_uri: _, allow_empty_key_set: _, statistics_enabled: _ } = new;
     for (value, what) in [(issuer, "issuer"), (audience, "audience"), (name, "name")] {
         require(!value.is_empty(), || format!("the {what} of a health authority cannot be empty"))?;
     }
     Ok(())
+}
+
+/// A URI without the blanks around it; `None` if there is nothing else.
+pub(crate) fn trimmed_uri(uri: &str) -> Option<String> {
+    Some(uri.trim().to_owned()).filter(|uri| !uri.is_empty())
 }
 
 /// Version, times and point of a key.

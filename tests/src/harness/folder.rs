@@ -18,7 +18,14 @@ pub fn set_up(folder: &Path, authority: &HealthAuthority) -> (Config, Arc<Servic
     let services = open_services(&config).expect("opens");
     services.keyring.create_revision_key().expect("created");
     services.keyring.create_signing_key("export").expect("created");
-    let new = NewHealthAuthority { issuer: ISSUER.into(), audience: AUDIENCE.into(), name: "Test".into() };
+    let new = NewHealthAuthority {
+        issuer: ISSUER.into(),
+        audience: AUDIENCE.into(),
+        name: "Test".into(),
+        jwks_uri: None,
+        allow_empty_key_set: false,
+        statistics_enabled: true,
+    };
     let id = services.store.add_health_authority(&new).expect("added").id;
     let key = HealthAuthorityKeyRecord {
         version: KEY_VERSION.into(),

@@ -26,12 +26,18 @@ pub const REGION: &str = "XX";
 #[derive(Clone, Debug)]
 pub struct HealthAuthority {
     key: SigningKey,
+    key_version: String,
 }
 
 impl HealthAuthority {
     /// With a key of its own.
     pub fn new() -> Self {
-        Self { key: tocsin_host::signing::generate().0 }
+        Self::with_key_version(KEY_VERSION)
+    }
+
+    /// With a key of its own that has that version.
+    pub fn with_key_version(version: &str) -> Self {
+        Self { key: tocsin_host::signing::generate().0, key_version: version.to_owned() }
     }
 
     /// The uncompressed point of its public key.
@@ -44,7 +50,7 @@ impl HealthAuthority {
         let input = signing_input(&CertificateRequest {
             issuer: ISSUER,
             audience: AUDIENCE,
-            key_version: KEY_VERSION,
+            key_version: &self.key_version,
             report_type,
             symptom_onset: 0,
             issued_at: now,

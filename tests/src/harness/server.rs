@@ -87,6 +87,9 @@ impl TestServer {
             issuer: ISSUER.to_owned(),
             audience: AUDIENCE.to_owned(),
             name: "Test".to_owned(),
+            jwks_uri: None,
+            allow_empty_key_set: false,
+            statistics_enabled: true,
         }))
         .await;
         self.admin(AdminRequest::AddHealthAuthorityKey {

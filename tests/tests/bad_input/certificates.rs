@@ -41,6 +41,9 @@ impl Forger {
                 issuer: OWN_ISSUER.to_owned(),
                 audience: AUDIENCE.to_owned(),
                 name: "Own".to_owned(),
+                jwks_uri: None,
+                allow_empty_key_set: false,
+                statistics_enabled: true,
             }))
             .await;
         let now = target.now().unix();

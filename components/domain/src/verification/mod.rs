@@ -3,3 +3,4 @@
 pub mod certificate;
 pub mod hmac;
 pub mod issue;
+pub mod key_set;

@@ -3,15 +3,25 @@
 use super::*;
 use crate::storage::AdminError;
 use crate::storage::administration::{
-    AuthorizedAppRecord, HealthAuthorityKeyRecord, HealthAuthorityRecord, NewHealthAuthority,
+    AuthorizedAppRecord, HealthAuthorityKeyRecord, HealthAuthorityRecord, HealthAuthorityUpdate, NewHealthAuthority,
 };
+use tocsin_domain::health_authority::HealthAuthorityKey;
+use tocsin_domain::ports::PortError;
+use tocsin_domain::verification::key_set::{Changes, Revocation};
 
 fn add_authority(store: &impl Store, issuer: &str) -> HealthAuthorityRecord {
     store.add_health_authority(&new_authority(issuer)).expect("added")
 }
 
 fn new_authority(issuer: &str) -> NewHealthAuthority {
-    NewHealthAuthority { issuer: issuer.to_owned(), audience: "server".to_owned(), name: "Health".to_owned() }
+    NewHealthAuthority {
+        issuer: issuer.to_owned(),
+        audience: "server".to_owned(),
+        name: "Health".to_owned(),
+        jwks_uri: None,
+        allow_empty_key_set: false,
+        statistics_enabled: true,
+    }
 }
 
 fn authority_key(version: &str) -> HealthAuthorityKeyRecord {
@@ -110,6 +120,104 @@ pub(crate) fn revoked_key_ends_now_or_at_its_start_and_only_once(store: &impl St
     assert_eq!(ends(), [NOON + 50, NOON], "a revoked key stays as it is");
     not_found(store.revoke_health_authority_key(id, "v9", at(NOON)));
     not_found(store.revoke_health_authority_key(id + 1, "started", at(NOON)));
+}
+
+pub(crate) fn reinstated_key_has_no_end_and_activated_key_begins_now(store: &impl Store) {
+    let id = add_authority(store, "gov.example").id;
+    store.add_health_authority_key(id, &authority_key("v1")).expect("added");
+    let times = || {
+        let key = keys_of(store, "gov.example").remove(0);
+        (key.from.unix(), key.thru.map(Timestamp::unix))
+    };
+    store.revoke_health_authority_key(id, "v1", at(NOON - 50)).expect("revoked");
+    refused(store.activate_health_authority_key(id, "v1", at(NOON - 40)));
+    assert_eq!(times(), (NOON, Some(NOON)), "a revoked key does not come back by being activated");
+    store.reinstate_health_authority_key(id, "v1").expect("reinstated");
+    assert_eq!(times(), (NOON, None));
+    store.activate_health_authority_key(id, "v1", at(NOON - 40)).expect("activated");
+    assert_eq!(times(), (NOON - 41, None));
+    assert!(keys_of(store, "gov.example")[0].is_valid_at(at(NOON - 40)));
+    store.activate_health_authority_key(id, "v1", at(NOON)).expect("nothing to do");
+    assert_eq!(times(), (NOON - 41, None));
+    not_found(store.reinstate_health_authority_key(id, "v2"));
+    not_found(store.activate_health_authority_key(id, "v2", at(NOON)));
+}
+
+pub(crate) fn health_authority_changes_only_as_told(store: &impl Store) {
+    let uri = |uri: &str| Some(uri.to_owned());
+    let new = NewHealthAuthority { jwks_uri: uri(" "), ..new_authority("gov.example") };
+    let added = store.add_health_authority(&new).expect("added");
+    assert_eq!((&added.jwks_uri, added.allow_empty_key_set, added.statistics_enabled), (&None, false, true));
+    let check = |update: HealthAuthorityUpdate, expect: (Option<&str>, bool, bool)| {
+        let updated = store.update_health_authority(added.id, &update).expect("updated");
+        let got = (updated.jwks_uri.as_deref(), updated.allow_empty_key_set, updated.statistics_enabled);
+        assert_eq!(got, expect, "{update:?}");
+        assert_eq!(store.health_authorities().expect("read"), [updated]);
+    };
+    let nothing = HealthAuthorityUpdate::default();
+    check(
+        HealthAuthorityUpdate { jwks_uri: uri(" https://a.example/k\n"), ..nothing.clone() },
+        (Some("https://a.example/k"), false, true),
+    );
+    check(
+        HealthAuthorityUpdate { allow_empty_key_set: Some(true), ..nothing.clone() },
+        (Some("https://a.example/k"), true, true),
+    );
+    check(
+        HealthAuthorityUpdate { statistics_enabled: Some(false), ..nothing.clone() },
+        (Some("https://a.example/k"), true, false),
+    );
+    check(nothing.clone(), (Some("https://a.example/k"), true, false));
+    check(HealthAuthorityUpdate { jwks_uri: uri(""), ..nothing.clone() }, (None, true, false));
+    not_found(store.update_health_authority(added.id + 1, &nothing));
+}
+
+fn keys_of(store: &impl Store, issuer: &str) -> Vec<HealthAuthorityKey> {
+    store.find_health_authority(issuer).expect("no error").expect("there").keys
+}
+
+fn imported_key(version: &str) -> HealthAuthorityKey {
+    let HealthAuthorityKeyRecord { version, from_unix, thru_unix, public_key } = authority_key(version);
+    HealthAuthorityKey { version, from: at(from_unix), thru: thru_unix.map(at), public_key }
+}
+
+pub(crate) fn key_set_changes_count_at_once(store: &impl Store) {
+    let id = add_authority(store, "gov.example").id;
+    let other = add_authority(store, "gov.other").id;
+    for version in ["v1", "v2", "v3"] {
+        store.add_health_authority_key(id, &authority_key(version)).expect("added");
+        store.add_health_authority_key(other, &authority_key(version)).expect("added");
+    }
+    let changes = Changes {
+        purge: vec!["v1".to_owned(), "v3".to_owned()],
+        revoke: vec![Revocation { version: "v2".to_owned(), thru: at(NOON + 5) }],
+        // One takes the version of a key that goes.
+        insert: vec![imported_key("v4"), HealthAuthorityKey { from: at(NOON + 4), ..imported_key("v1") }],
+    };
+    store.apply_key_set_changes(id, &keys_of(store, "gov.example"), &changes).expect("applied");
+    let expect = [
+        HealthAuthorityKey { thru: Some(at(NOON + 5)), ..imported_key("v2") },
+        imported_key("v4"),
+        HealthAuthorityKey { from: at(NOON + 4), ..imported_key("v1") },
+    ];
+    assert_eq!(keys_of(store, "gov.example"), expect);
+    assert_eq!(keys_of(store, "gov.other").len(), 3, "keys of another health authority stay");
+    not_found(store.apply_key_set_changes(99, &[], &changes));
+}
+
+pub(crate) fn key_set_changes_decided_on_other_keys_conflict_and_nothing_is_stored(store: &impl Store) {
+    let id = add_authority(store, "gov.example").id;
+    store.add_health_authority_key(id, &authority_key("v1")).expect("added");
+    let decided_on = keys_of(store, "gov.example");
+    let changes = Changes { insert: vec![imported_key("v2")], ..Changes::default() };
+    let conflict = Err(AdminError::Store(PortError::Conflict));
+    store.revoke_health_authority_key(id, "v1", at(NOON + 1)).expect("revoked");
+    let now = keys_of(store, "gov.example");
+    assert_eq!(store.apply_key_set_changes(id, &decided_on, &changes), conflict);
+    assert_eq!(store.apply_key_set_changes(id, &[], &changes), conflict);
+    let impossible = Changes { purge: vec!["v1".to_owned(), "v9".to_owned()], ..changes };
+    assert_eq!(store.apply_key_set_changes(id, &now, &impossible), conflict);
+    assert_eq!(keys_of(store, "gov.example"), now);
 }
 
 pub(crate) fn app_is_found_without_regard_to_case(store: &impl Store) {

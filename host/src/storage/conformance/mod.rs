@@ -106,6 +106,10 @@ macro_rules! conformance_tests {
             health_authority_without_names_or_with_a_taken_issuer_is_refused
             malformed_health_authority_key_is_refused
             revoked_key_ends_now_or_at_its_start_and_only_once
+            reinstated_key_has_no_end_and_activated_key_begins_now
+            health_authority_changes_only_as_told
+            key_set_changes_count_at_once
+            key_set_changes_decided_on_other_keys_conflict_and_nothing_is_stored
             app_is_found_without_regard_to_case
             app_without_name_region_or_known_authority_is_refused
             updated_app_is_seen_at_once

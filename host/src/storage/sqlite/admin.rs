@@ -2,26 +2,57 @@
 
 use super::super::administration::{
     AdminError, Administration, AuthorizedAppRecord, BatchState, ExportBatchRecord, ExportConfigRecord,
-    ExportFileRecord, FileState, HealthAuthorityKeyRecord, HealthAuthorityRecord, NewExportConfig, NewHealthAuthority,
-    SignatureInfoRecord, SignerRecord, StoreStatus, check_authorized_app, check_export_config, check_health_authority,
-    check_health_authority_key,
+    ExportFileRecord, FileState, HealthAuthorityKeyRecord, HealthAuthorityRecord, HealthAuthorityUpdate,
+    NewExportConfig, NewHealthAuthority, SignatureInfoRecord, SignerRecord, StoreStatus, check_authorized_app,
+    check_export_config, check_health_authority, check_health_authority_key, trimmed_uri,
 };
 use super::directory::{json_column, load_apps, load_health_authorities};
 use super::failure::id_to_column;
-use super::{SqliteStore, out_of_range};
+use super::{SqliteStore, key_sets, out_of_range};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
+use tocsin_domain::health_authority::HealthAuthorityKey;
 use tocsin_domain::interval::Timestamp;
 use tocsin_domain::ports::PortError;
+use tocsin_domain::verification::key_set::Changes;
 
 impl Administration for SqliteStore {
     fn add_health_authority(&self, new: &NewHealthAuthority) -> Result<HealthAuthorityRecord, AdminError> {
         check_health_authority(new)?;
-        let NewHealthAuthority { issuer, audience, name } = new.clone();
+        let NewHealthAuthority { issuer, audience, name, jwks_uri, allow_empty_key_set, statistics_enabled } =
+            new.clone();
+        let jwks_uri = jwks_uri.as_deref().and_then(trimmed_uri);
         self.change_directory(move |connection| {
-            let insert = "INSERT INTO health_authority(issuer, audience, name) VALUES (?1, ?2, ?3) RETURNING id";
-            let added = connection.query_row(insert, (&issuer, &audience, &name), |row| id_of(row, 0));
+            let insert = "INSERT INTO health_authority(issuer, audience, name, jwks_uri, allow_empty_key_set,
+                            statistics_enabled) VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id";
+            let values = (&issuer, &audience, &name, &jwks_uri, allow_empty_key_set, statistics_enabled);
+            let added = connection.query_row(insert, values, |row| id_of(row, 0));
             let id = duplicate(added, || format!("there is a health authority with the issuer `{issuer}` already"))?;
-            Ok(HealthAuthorityRecord { id, issuer, audience, name, keys: Vec::new() })
+            let keys = Vec::new();
+            Ok(HealthAuthorityRecord {
+                id,
+                issuer,
+                audience,
+                name,
+                jwks_uri,
+                allow_empty_key_set,
+                statistics_enabled,
+                keys,
+            })
+        })
+    }
+
+    fn update_health_authority(
+        &self,
+        id: u64,
+        update: &HealthAuthorityUpdate,
+    ) -> Result<HealthAuthorityRecord, AdminError> {
+        let update = update.clone();
+        self.change_directory(move |connection| {
+            require_health_authority(connection, id)?;
+            key_sets::update(connection, id, &update)?;
+            let all = load_health_authorities(connection)?;
+            let updated = all.into_iter().find(|authority| authority.id == id);
+            updated.ok_or_else(|| AdminError::NotFound(format!("there is no health authority {id}")))
         })
     }
 
@@ -51,6 +82,34 @@ impl Administration for SqliteStore {
                           WHERE health_authority_id = ?1 AND version = ?2";
             let changed = connection.execute(revoke, (id_to_column(id), &version, now.unix()))?;
             found(changed, || format!("health authority {id} has no key `{version}`"))
+        })
+    }
+
+    fn reinstate_health_authority_key(&self, id: u64, version: &str) -> Result<(), AdminError> {
+        let version = version.to_owned();
+        self.change_directory(move |connection| {
+            let reinstate =
+                "UPDATE health_authority_key SET thru_at = NULL WHERE health_authority_id = ?1 AND version = ?2";
+            let changed = connection.execute(reinstate, (id_to_column(id), &version))?;
+            found(changed, || format!("health authority {id} has no key `{version}`"))
+        })
+    }
+
+    fn activate_health_authority_key(&self, id: u64, version: &str, now: Timestamp) -> Result<(), AdminError> {
+        let version = version.to_owned();
+        self.change_directory(move |connection| key_sets::activate_key(connection, id, &version, now))
+    }
+
+    fn apply_key_set_changes(
+        &self,
+        id: u64,
+        stored: &[HealthAuthorityKey],
+        changes: &Changes,
+    ) -> Result<(), AdminError> {
+        let (stored, changes) = (stored.to_vec(), changes.clone());
+        self.change_directory(move |connection| {
+            require_health_authority(connection, id)?;
+            key_sets::apply_changes(connection, id, &stored, &changes)
         })
     }
 

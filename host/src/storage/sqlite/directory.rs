@@ -78,28 +78,40 @@ pub(super) fn load_apps(connection: &Connection) -> rusqlite::Result<Vec<Authori
 }
 
 pub(super) fn load_health_authorities(connection: &Connection) -> rusqlite::Result<Vec<HealthAuthorityRecord>> {
-    let mut keys = connection.prepare(
-        "SELECT version, from_at, thru_at, public_key FROM health_authority_key
-         WHERE health_authority_id = ?1 ORDER BY rowid",
+    let mut authorities = connection.prepare(
+        "SELECT id, issuer, audience, name, jwks_uri, allow_empty_key_set, statistics_enabled FROM health_authority
+         ORDER BY id",
     )?;
-    let mut authorities = connection.prepare("SELECT id, issuer, audience, name FROM health_authority ORDER BY id")?;
     authorities
         .query_map([], |row| {
             let id: i64 = row.get(0)?;
-            let keys = keys.query_map([id], |row| {
-                Ok(HealthAuthorityKeyRecord {
-                    version: row.get(0)?,
-                    from_unix: row.get(1)?,
-                    thru_unix: row.get(2)?,
-                    public_key: row.get(3)?,
-                })
-            })?;
             Ok(HealthAuthorityRecord {
                 id: id.cast_unsigned(),
                 issuer: row.get(1)?,
                 audience: row.get(2)?,
                 name: row.get(3)?,
-                keys: keys.collect::<rusqlite::Result<_>>()?,
+                jwks_uri: row.get(4)?,
+                allow_empty_key_set: row.get(5)?,
+                statistics_enabled: row.get(6)?,
+                keys: load_keys(connection, id)?,
+            })
+        })?
+        .collect()
+}
+
+/// The keys of a health authority in the order they were added.
+pub(super) fn load_keys(connection: &Connection, id: i64) -> rusqlite::Result<Vec<HealthAuthorityKeyRecord>> {
+    connection
+        .prepare_cached(
+            "SELECT version, from_at, thru_at, public_key FROM health_authority_key
+             WHERE health_authority_id = ?1 ORDER BY rowid",
+        )?
+        .query_map([id], |row| {
+            Ok(HealthAuthorityKeyRecord {
+                version: row.get(0)?,
+                from_unix: row.get(1)?,
+                thru_unix: row.get(2)?,
+                public_key: row.get(3)?,
             })
         })?
         .collect()
@@ -125,22 +137,32 @@ fn to_app(record: AuthorizedAppRecord) -> AuthorizedApp {
 }
 
 fn to_health_authority(record: HealthAuthorityRecord) -> HealthAuthority {
-    let HealthAuthorityRecord { id, issuer, audience, name, keys } = record;
-    let to_key = |key| {
-        let HealthAuthorityKeyRecord { version, from_unix, thru_unix, public_key } = key;
-        HealthAuthorityKey {
-            version,
-            from: Timestamp::from_unix(from_unix),
-            thru: thru_unix.map(Timestamp::from_unix),
-            public_key,
-        }
-    };
+    let HealthAuthorityRecord {
+        id,
+        issuer,
+        audience,
+        name,
+        jwks_uri: _,
+        allow_empty_key_set: _,
+        statistics_enabled,
+        keys,
+    } = record;
     HealthAuthority {
         id: HealthAuthorityId(id),
         issuer,
         audience,
         name,
-        statistics_enabled: true,
+        statistics_enabled,
         keys: keys.into_iter().map(to_key).collect(),
+    }
+}
+
+pub(super) fn to_key(record: HealthAuthorityKeyRecord) -> HealthAuthorityKey {
+    let HealthAuthorityKeyRecord { version, from_unix, thru_unix, public_key } = record;
+    HealthAuthorityKey {
+        version,
+        from: Timestamp::from_unix(from_unix),
+        thru: thru_unix.map(Timestamp::from_unix),
+        public_key,
     }
 }

@@ -14,6 +14,7 @@ mod directory;
 mod exports;
 mod exposures;
 mod failure;
+mod key_sets;
 mod leases;
 mod readers;
 mod retention;

@@ -5,8 +5,11 @@ use rusqlite::Connection;
 use std::path::Path;
 
 /// All migrations in order; the schema number of a file is how many it has had. Append only.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_first.sql"), include_str!("migrations/0004_statistics.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0003_key_sets.sql"),
+    include_str!("migrations/0004_statistics.sql"),
+];
 
 /// "TCSN" as a number, in the header of the file, so that another application's database is not taken for ours.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"TCSN");

@@ -97,6 +97,21 @@ fn newer_schema_is_refused() {
 }
 
 #[test]
+fn health_authority_of_the_first_schema_stays_as_it_is() {
+    let folder = tempfile::tempdir().expect("folder");
+    let connection = Connection::open(database(&folder)).expect("opens");
+    connection.execute_batch(include_str!("migrations/0001_first.sql")).expect("created");
+    connection.pragma_update(None, "application_id", i32::from_be_bytes(*b"TCSN")).expect("set");
+    connection.pragma_update(None, "user_version", 1).expect("set");
+    let add = "INSERT INTO health_authority(issuer, audience, name) VALUES ('gov', 'keys', 'Health')";
+    connection.execute(add, []).expect("added");
+    drop(connection);
+    let found = open(&folder).health_authorities().expect("read").remove(0);
+    assert_eq!((found.issuer.as_str(), found.audience.as_str(), found.name.as_str()), ("gov", "keys", "Health"));
+    assert_eq!((found.jwks_uri, found.allow_empty_key_set, found.statistics_enabled), (None, false, true));
+}
+
+#[test]
 fn database_of_another_application_is_refused() {
     let folder = tempfile::tempdir().expect("folder");
     let connection = Connection::open(database(&folder)).expect("opens");
