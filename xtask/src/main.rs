@@ -11,7 +11,7 @@ mod tools;
 mod wasm_target;
 mod workspace;
 
-use crate::commands::{bench, build, demo, dist, lint, serve, test};
+use crate::commands::{bench, build, conformance, demo, dist, lint, serve, test};
 use crate::failure::Failure;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
@@ -52,6 +52,9 @@ enum Task {
     /// Build, then measure
     #[command(after_help = bench::HELP)]
     Bench(bench::Args),
+    /// Build the runner of the conformance suite, and run it against a server
+    #[command(after_help = conformance::HELP)]
+    Conformance(conformance::Args),
 }
 
 fn main() -> ExitCode {
@@ -79,6 +82,7 @@ fn run(task: Task, workspace: &Workspace, steps: &mut Steps) -> Result<(), Failu
         Task::Demo(args) => demo::run(&args, workspace, steps),
         Task::Serve(args) => serve::run(&args, workspace, steps),
         Task::Bench(args) => bench::run(&args, workspace, steps),
+        Task::Conformance(args) => conformance::run(&args, workspace, steps),
     }
 }
 

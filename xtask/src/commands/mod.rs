@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod build;
+pub(crate) mod conformance;
 pub(crate) mod demo;
 pub(crate) mod dist;
 pub(crate) mod lint;
