@@ -16,17 +16,8 @@ use tocsin_tests::harness::process::{ServerProcess, tocsin_ok};
 use tocsin_tests::harness::server::{NOON, TestServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// What Tocsin has. The others are skipped: `v1alpha1` and `statistics` are not there yet.
-const PROVIDED: &[Need] = &[Need::Clock, Need::Fresh, Need::TokenFormat];
-
-/// Cases that Tocsin does not pass, for reasons that are known. One that passes now must leave the list.
-const DEVIATIONS: &[&str] = &[
-    "1.3-json/empty-structure-is-located-at-its-opening-bracket",
-    "1.3-json/huge-exponent-is-a-wrong-value",
-    "1.3-json/syntax-is-checked-before-fields",
-    "1.3-json/truncation-is-found-before-unknown-fields",
-    "3.3-next-token/token-of-a-revision-holds-the-stored-metadata",
-];
+/// What Tocsin has: everything.
+const PROVIDED: &[Need] = &[Need::Clock, Need::Fresh, Need::Statistics, Need::TokenFormat, Need::V1alpha1];
 
 /// The sections of the specification that have observable rules.
 const SECTIONS: &[&str] = &[
@@ -44,9 +35,16 @@ fn suite() -> (State, Vec<Case>) {
 /// What `tocsin-conformance --prepare` does by commands.
 async fn prepare(server: &TestServer, state: &State) {
     for authority in &state.health_authorities {
-        let Authority { about: _, issuer, audience, name, statistics: _, keys } = authority.clone();
+        let Authority { about: _, issuer, audience, name, statistics, keys } = authority.clone();
         server
-            .admin(AdminRequest::AddHealthAuthority(NewHealthAuthority { issuer: issuer.clone(), audience, name }))
+            .admin(AdminRequest::AddHealthAuthority(NewHealthAuthority {
+                issuer: issuer.clone(),
+                audience,
+                name,
+                jwks_uri: None,
+                allow_empty_key_set: false,
+                statistics_enabled: statistics,
+            }))
             .await;
         for AuthorityKey { version, key, from_unix, thru_unix } in keys {
             let pem = std::fs::read_to_string(state.public_key_file(&key)).expect("a public key");
@@ -69,15 +67,17 @@ async fn prepare(server: &TestServer, state: &State) {
     }
 }
 
-/// Every case passes but for those in [`DEVIATIONS`], which all fail; says all that is wrong at once.
+/// Every case passes; says all that is wrong at once.
 fn check(run: &str, outcomes: &[Outcome]) {
-    let deviates = |outcome: &&Outcome| DEVIATIONS.contains(&outcome.name.as_str());
-    let failed = |outcome: &&Outcome| matches!(outcome.verdict, Verdict::Failed(_));
-    let new = outcomes.iter().filter(failed).filter(|outcome| !deviates(outcome)).filter_map(conformance::line);
-    let passes_now = |outcome: &Outcome| format!("{} passes now: take it from the list of deviations", outcome.name);
-    let mended = outcomes.iter().filter(deviates).filter(|outcome| !failed(outcome)).map(passes_now);
-    let wrong: Vec<String> = new.chain(mended).collect();
+    let wrong: Vec<String> = outcomes.iter().filter_map(conformance::line).collect();
     assert!(wrong.is_empty(), "{run}: {}\n{}", Summary::of(outcomes), wrong.join("\n"));
+}
+
+/// A server with the suite's settings and state.
+async fn start(state: &State) -> TestServer {
+    let server = TestServer::start_with(|config| config.publish.enable_v1alpha1 = true).await;
+    prepare(&server, state).await;
+    server
 }
 
 fn selection(without: Option<Need>) -> Selection {
@@ -88,8 +88,7 @@ fn selection(without: Option<Need>) -> Selection {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_case_passes_at_any_time_of_day() {
     let (state, cases) = suite();
-    let server = TestServer::start().await;
-    prepare(&server, &state).await;
+    let server = start(&state).await;
     let now = || server.clock.now().unix();
     let target = Target { address: server.public_address(), prefix: String::new(), now: &now };
     check("noon", &conformance::run(&cases, &state, &target, &selection(None)).await);
@@ -103,8 +102,7 @@ async fn every_case_passes_at_any_time_of_day() {
 #[tokio::test(flavor = "multi_thread")]
 async fn case_during_which_an_interval_ends_is_run_again() {
     let (state, cases) = suite();
-    let server = TestServer::start().await;
-    prepare(&server, &state).await;
+    let server = start(&state).await;
     // The runner begins in the last second of an interval, and the server gets the request in the next interval.
     let reads = AtomicU32::new(0);
     let now = || server.clock.now().unix() - i64::from(reads.fetch_add(1, Ordering::Relaxed) < 2);
@@ -120,7 +118,7 @@ async fn printed_commands_prepare_a_server_that_passes_by_the_real_clock() {
     let (state, cases) = suite();
     let folder = tempfile::tempdir().expect("temporary folder");
     let data = folder.path().join("data");
-    tocsin_ok(&data, &["init", "--listen", "127.0.0.1:0"]);
+    tocsin_ok(&data, &["init", "--listen", "127.0.0.1:0", "--set", "publish.enable_v1alpha1=true"]);
     let script = conformance::script(&state);
     for command in conformance::commands(&state) {
         let arguments: Vec<&str> = command.iter().map(String::as_str).collect();
@@ -155,9 +153,6 @@ fn suite_covers_every_section_with_distinct_claims() {
     let claims: BTreeSet<(&str, &str)> =
         cases.iter().map(|case| (case.name.split('/').next().unwrap_or_default(), case.claim.as_str())).collect();
     assert_eq!(claims.len(), cases.len(), "two cases of a section have the same claim");
-    for name in DEVIATIONS {
-        assert!(cases.iter().any(|case| case.name == *name), "{name} is in the list of deviations and nowhere else");
-    }
 }
 
 #[test]

@@ -6,11 +6,15 @@ use super::{App, Authority, AuthorityKey, State};
 pub fn commands(state: &State) -> Vec<Vec<String>> {
     let mut commands = Vec::new();
     for authority in &state.health_authorities {
-        let Authority { about: _, issuer, audience, name, statistics: _, keys } = authority;
+        let Authority { about: _, issuer, audience, name, statistics, keys } = authority;
         commands.push(command(
             &["health-authority", "add"],
             &[("--issuer", issuer), ("--audience", audience), ("--name", name)],
         ));
+        if !statistics {
+            let off = &"false".to_owned();
+            commands.push(command(&["health-authority", "update"], &[("--issuer", issuer), ("--statistics", off)]));
+        }
         for AuthorityKey { version, key, from_unix, thru_unix } in keys {
             let file = state.public_key_file(key).display().to_string();
             let (from, thru) = (from_unix.to_string(), thru_unix.map(|thru| thru.to_string()));

@@ -8,7 +8,7 @@ use crate::json::{Blame, Flag, Integer, Object, ObjectSeed, Text, Texts, Unknown
 use crate::problem::PublishCode;
 use crate::text::shortened;
 use serde::Serialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use std::borrow::Cow;
 use std::fmt;
@@ -253,19 +253,65 @@ impl<'a> PublishRequest<'a> {
     }
 }
 
+/// What is wrong with `text`, in the reference's terms. It checks the syntax of the whole value first and only then looks
+/// at fields; here the second look is taken at bad input alone.
 fn classify(error: &serde_json::Error, blame: Blame, text: &str) -> RequestError {
-    let lines = text.split_inclusive('\n').take(error.line().saturating_sub(1));
-    let position = lines.map(str::len).sum::<usize>() + error.column();
+    let (field, unknown) = blame.into_parts();
     match error.classify() {
         // Reading from memory does no I/O.
-        Category::Io => RequestError::Malformed(position),
+        Category::Io => RequestError::Malformed(position(error, text)),
         Category::Eof if text.trim_ascii().is_empty() => RequestError::Empty,
         Category::Eof => RequestError::Truncated,
-        Category::Syntax => RequestError::Malformed(position),
-        Category::Data => match blame.into_parts() {
-            (_, Some(unknown)) => RequestError::UnknownField(unknown),
-            (path, None) => RequestError::InvalidValue(path, position),
+        // Well-formed, and beyond what any number type holds.
+        Category::Syntax if is_out_of_range(error) => match syntax_error(text) {
+            Some(error) => error,
+            None => RequestError::InvalidValue(field, number_end(text, position(error, text))),
         },
+        Category::Syntax => RequestError::Malformed(position(error, text)),
+        Category::Data => match (syntax_error(text), unknown) {
+            (Some(error), _) => error,
+            (None, Some(unknown)) => RequestError::UnknownField(unknown),
+            (None, None) => RequestError::InvalidValue(field, value_position(text, position(error, text))),
+        },
+    }
+}
+
+/// Bytes read when the error was found.
+fn position(error: &serde_json::Error, text: &str) -> usize {
+    let lines = text.split_inclusive('\n').take(error.line().saturating_sub(1));
+    lines.map(str::len).sum::<usize>() + error.column()
+}
+
+/// serde_json has no other way to tell.
+fn is_out_of_range(error: &serde_json::Error) -> bool {
+    error.to_string().starts_with("number out of range")
+}
+
+/// Whether the first value of `text` is not JSON at all.
+fn syntax_error(text: &str) -> Option<RequestError> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let error = IgnoredAny::deserialize(&mut deserializer).err()?;
+    match error.classify() {
+        Category::Eof => Some(RequestError::Truncated),
+        Category::Syntax | Category::Io => Some(RequestError::Malformed(position(&error, text))),
+        Category::Data => None,
+    }
+}
+
+/// The end of the number that `position` lies in or behind.
+fn number_end(text: &str, position: usize) -> usize {
+    let rest = text.as_bytes().get(position..).unwrap_or_default();
+    position + rest.iter().take_while(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte)).count()
+}
+
+/// Of a value of the wrong type: behind it, or behind the bracket that opens it. serde_json has read an empty array or object
+/// to its end.
+fn value_position(text: &str, position: usize) -> usize {
+    let read = text.get(..position).unwrap_or_default();
+    let opened = |open: char, close: char| read.strip_suffix(close)?.trim_end().strip_suffix(open);
+    match opened('[', ']').or_else(|| opened('{', '}')) {
+        Some(before) => before.len() + 1,
+        None => position,
     }
 }
 

@@ -130,9 +130,10 @@ fn decide_with_readable_token(
     }
     for (exposure, stored) in known {
         if let Some(revision) = revise(stored, &exposure)? {
-            let StoredExposure { id, version, key, .. } = *stored;
+            let StoredExposure { id, version, key, rolling_start, rolling_period, .. } = *stored;
             decision.revisions.push(RevisionOf { id, expected_version: version, key, revision });
-            decision.token_entries.push(TokenEntry::from(&exposure));
+            // What is stored, in case the app bypasses tokens and sent something else: else the token would be of no use.
+            decision.token_entries.push(TokenEntry { key, rolling_start, rolling_period });
         }
     }
     Ok(decision)
