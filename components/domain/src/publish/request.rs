@@ -8,7 +8,7 @@ use crate::json::{Blame, Flag, Integer, Object, ObjectSeed, Text, UnknownFields,
 use crate::problem::PublishCode;
 use crate::text::shortened;
 use serde::Serialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use std::borrow::Cow;
 use std::fmt;
@@ -209,18 +209,19 @@ impl<'a> PublishRequest<'a> {
 }
 
 fn classify(error: &serde_json::Error, blame: Blame, text: &str) -> RequestError {
-    let lines = text.split_inclusive('\n').take(error.line().saturating_sub(1));
-    let position = lines.map(str::len).sum::<usize>() + error.column();
-    match error.classify() {
-        // Reading from memory does no I/O.
-        Category::Io => RequestError::Malformed(position),
-        Category::Eof if text.trim_ascii().is_empty() => RequestError::Empty,
-        Category::Eof => RequestError::Truncated,
-        Category::Syntax => RequestError::Malformed(position),
-        Category::Data => match blame.into_parts() {
-            (_, Some(unknown)) => RequestError::UnknownField(unknown),
-            (path, None) => RequestError::InvalidValue(path, position),
-        },
+    let position_of = |error: &serde_json::Error| {
+        let lines = text.split_inclusive('\n').take(error.line().saturating_sub(1));
+        lines.map(str::len).sum::<usize>() + error.column()
+    };
+    // The reference reads the whole value for its syntax before it looks at names and types. So a syntax error anywhere
+    // comes first, and a number too large for every type, which serde counts among those, is none.
+    let syntax = IgnoredAny::deserialize(&mut serde_json::Deserializer::from_str(text));
+    match (syntax.err(), blame.into_parts()) {
+        (Some(error), _) if error.classify() == Category::Eof && text.trim_ascii().is_empty() => RequestError::Empty,
+        (Some(error), _) if error.classify() == Category::Eof => RequestError::Truncated,
+        (Some(error), _) => RequestError::Malformed(position_of(&error)),
+        (None, (_, Some(unknown))) => RequestError::UnknownField(unknown),
+        (None, (path, None)) => RequestError::InvalidValue(path, position_of(error)),
     }
 }
 
