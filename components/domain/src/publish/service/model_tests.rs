@@ -39,8 +39,8 @@ enum TokenChoice {
 #[derive(Clone, Debug)]
 enum Event {
     Nothing,
-    /// Exports are cut up to now.
-    Export,
+    /// Exports are cut up to so many hours from now, which is what an upload sees that is slow to be stored.
+    Export(i64),
     /// Tokens are sealed with a new revision key.
     NewRevisionKey,
     /// Only the newest revision key still opens tokens.
@@ -74,7 +74,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     let index = any::<prop::sample::Index>;
     let event = prop_oneof![
         12 => Just(Event::Nothing),
-        3 => Just(Event::Export),
+        3 => (0..3i64).prop_map(Event::Export),
         1 => Just(Event::NewRevisionKey),
         1 => Just(Event::RetireRevisionKeys),
         1 => index().prop_map(Event::Import),
@@ -167,8 +167,8 @@ impl History {
         world.clock.set(self.now);
         match &step.event {
             Event::Nothing => {}
-            Event::Export => {
-                self.open_from = self.now.truncate(3600);
+            Event::Export(hours) => {
+                self.open_from = self.open_from.max(self.now.truncate(3600).plus_seconds(hours * 3600));
                 world.exposures.set_open_from(self.open_from);
             }
             Event::NewRevisionKey => {

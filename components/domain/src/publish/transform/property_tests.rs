@@ -140,12 +140,13 @@ fn key_text(byte: u8) -> impl Strategy<Value = String> {
 fn any_key(now: Timestamp) -> impl Strategy<Value = RequestKey<'static>> {
     let (interval, today) = (now.interval().get(), now.utc_midnight().interval().get());
     let start = prop_oneof![
-        8 => (0..22i32).prop_map(move |days| today - days * 144),
+        6 => (0..22i32).prop_map(move |days| today - days * 144),
+        6 => (1..12i32).prop_map(move |half_days| today - half_days * 72),
         3 => interval - 6000..interval + 300,
         1 => any::<i32>(),
     ];
-    let period = prop_oneof![8 => Just(144), 3 => 1..=144i32, 1 => -1..150i32, 1 => any::<i32>()];
-    let risk = prop_oneof![4 => Just(0i64), 4 => 0..=8i64, 1 => -2..12i64, 1 => any::<i64>()];
+    let period = prop_oneof![8 => Just(144), 6 => Just(72), 3 => 1..=144i32, 1 => -1..150i32, 1 => any::<i32>()];
+    let risk = prop_oneof![8 => Just(0i64), 8 => 0..=8i64, 1 => -2..12i64, 1 => any::<i64>()];
     ((0..24u8).prop_flat_map(key_text), start, period, risk).prop_map(
         |(key, rolling_start, rolling_period, transmission_risk)| RequestKey {
             key: Cow::Owned(key),
@@ -179,7 +180,7 @@ fn any_settings() -> impl Strategy<Value = PublishSettings> {
 
 fn any_onset(now: Timestamp) -> impl Strategy<Value = i32> {
     let interval = now.interval().get();
-    prop_oneof![2 => Just(0), 6 => interval - 5000..interval + 3, 1 => any::<i32>()]
+    prop_oneof![2 => Just(0), 3 => interval - 5000..interval, 3 => interval - 1500..interval, 2 => interval - 1..=interval + 1, 1 => any::<i32>()]
 }
 
 fn any_case() -> impl Strategy<Value = Case> {
