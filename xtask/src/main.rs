@@ -11,7 +11,7 @@ mod tools;
 mod wasm_target;
 mod workspace;
 
-use crate::commands::{bench, build, conformance, demo, dist, lint, serve, test};
+use crate::commands::{bench, build, conformance, demo, dist, fuzz, lint, serve, test};
 use crate::failure::Failure;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
@@ -43,6 +43,9 @@ enum Task {
     /// Build, then run all tests against the built components and the real binary
     #[command(after_help = test::HELP)]
     Test(test::Args),
+    /// Invent inputs for what reads requests, certificates and tokens, and see that the checks hold
+    #[command(after_help = fuzz::HELP)]
+    Fuzz(fuzz::Args),
     /// Build, then show it all at work: phones publish, files are exported, verified and purged
     #[command(after_help = demo::HELP)]
     Demo(demo::Args),
@@ -79,6 +82,7 @@ fn run(task: Task, workspace: &Workspace, steps: &mut Steps) -> Result<(), Failu
         Task::Dist => dist::run(workspace, steps),
         Task::Lint => lint::run(workspace, steps),
         Task::Test(args) => test::run(&args, workspace, steps),
+        Task::Fuzz(args) => fuzz::run(&args, workspace, steps),
         Task::Demo(args) => demo::run(&args, workspace, steps),
         Task::Serve(args) => serve::run(&args, workspace, steps),
         Task::Bench(args) => bench::run(&args, workspace, steps),

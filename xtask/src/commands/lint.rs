@@ -1,5 +1,6 @@
 //! `cargo xtask lint`.
 
+use crate::commands::fuzz;
 use crate::components::{self, PROFILE};
 use crate::failure::Failure;
 use crate::steps::Steps;
@@ -17,9 +18,10 @@ pub(crate) fn run(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failur
     let layout = steps.run("checking the layout", NO_RUSTFMT, workspace.cargo().args(["fmt", "--all", "--check"]));
     let light = native("clippy, what needs no host", &LIGHT_PACKAGES, workspace, steps);
     let host = native("clippy, host and whole", &HOST_PACKAGES, workspace, steps);
+    let fuzz = fuzz_targets(workspace, steps);
     let wasm = wasm(workspace, steps);
     // All of it is shown in any case; the first failure decides the exit code.
-    layout.and(light).and(host).and(wasm)
+    layout.and(light).and(host).and(fuzz).and(wasm)
 }
 
 /// Release, as the tests are: the slow C code and the macros are then built once for both.
@@ -27,6 +29,15 @@ fn native(name: &str, packages: &[&str], workspace: &Workspace, steps: &mut Step
     let mut cargo = workspace.cargo();
     cargo.args(["clippy", "--all-targets", "--release"]).args(packages).args(["--", "--deny", "warnings"]);
     steps.run(name, NO_CLIPPY, &mut cargo)
+}
+
+/// A workspace of their own. Without libFuzzer, which takes a while to build and a C++ compiler.
+fn fuzz_targets(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
+    let mut fmt = fuzz::cargo(workspace, "fmt");
+    let layout = steps.run("checking the layout of the fuzz targets", NO_RUSTFMT, fmt.arg("--check"));
+    let mut clippy = fuzz::cargo(workspace, "clippy");
+    clippy.args(["--no-default-features", "--all-targets", "--", "--deny", "warnings"]);
+    layout.and(steps.run("clippy, fuzz targets", NO_CLIPPY, &mut clippy))
 }
 
 /// What `#[cfg(target_family = "wasm")]` hides from the native run.

@@ -1,6 +1,6 @@
 //! `cargo xtask test`.
 
-use crate::commands::build;
+use crate::commands::{build, fuzz};
 use crate::failure::Failure;
 use crate::steps::Steps;
 use crate::tools;
@@ -9,6 +9,7 @@ use std::process::Command;
 
 pub(crate) const HELP: &str = "\
 Arguments are those of `cargo test`: a part of a test's name, `-p PACKAGE`, and after `--` those of the test programs.
+Without arguments the fuzz targets run too, each for ten seconds.
 
 Examples:
   cargo xtask test
@@ -51,7 +52,7 @@ pub(crate) fn run(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Resu
     if args.crash {
         return crash(args, workspace, steps);
     }
-    let missing = steps.time("looking for unzip, openssl and protoc", ensure_external_tools);
+    let mut missing = steps.time("looking for unzip, openssl and protoc", ensure_external_tools);
 
     let mut totals = Totals::default();
     let mut result = Ok(());
@@ -59,6 +60,12 @@ pub(crate) fn run(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Resu
         let ended = one_run(name, packages, args, workspace, steps, &mut totals);
         // All of it is run in any case; the first failure decides the exit code.
         result = result.and(ended);
+    }
+    if args.rest.is_empty() && args.programs.is_empty() {
+        match fuzz::ensure_compiler() {
+            Ok(()) => result = result.and(fuzz::short(workspace, steps)),
+            Err(reason) => missing.push(reason),
+        }
     }
     println!("{totals}");
     for missing in missing {

@@ -253,26 +253,17 @@ impl<'a> PublishRequest<'a> {
     }
 }
 
-/// What is wrong with `text`, in the reference's terms. It checks the syntax of the whole value first and only then looks
-/// at fields; here the second look is taken at bad input alone.
+/// What is wrong with `text`, in the reference's terms.
 fn classify(error: &serde_json::Error, blame: Blame, text: &str) -> RequestError {
-    let (field, unknown) = blame.into_parts();
-    match error.classify() {
-        // Reading from memory does no I/O.
-        Category::Io => RequestError::Malformed(position(error, text)),
-        Category::Eof if text.trim_ascii().is_empty() => RequestError::Empty,
-        Category::Eof => RequestError::Truncated,
-        // Well-formed, and beyond what any number type holds.
-        Category::Syntax if is_out_of_range(error) => match syntax_error(text) {
-            Some(error) => error,
-            None => RequestError::InvalidValue(field, number_end(text, position(error, text))),
-        },
-        Category::Syntax => RequestError::Malformed(position(error, text)),
-        Category::Data => match (syntax_error(text), unknown) {
-            (Some(error), _) => error,
-            (None, Some(unknown)) => RequestError::UnknownField(unknown),
-            (None, None) => RequestError::InvalidValue(field, value_position(text, position(error, text))),
-        },
+    // The reference reads the whole value for its syntax before it looks at names and types. So a syntax error anywhere
+    // comes first, and a number too large for every type, which serde counts among those, is none.
+    let syntax = IgnoredAny::deserialize(&mut serde_json::Deserializer::from_str(text));
+    match (syntax.err(), blame.into_parts()) {
+        (Some(error), _) if error.classify() == Category::Eof && text.trim_ascii().is_empty() => RequestError::Empty,
+        (Some(error), _) if error.classify() == Category::Eof => RequestError::Truncated,
+        (Some(error), _) => RequestError::Malformed(position(&error, text)),
+        (None, (_, Some(unknown))) => RequestError::UnknownField(unknown),
+        (None, (path, None)) => RequestError::InvalidValue(path, value_position(error, text)),
     }
 }
 
@@ -282,35 +273,18 @@ fn position(error: &serde_json::Error, text: &str) -> usize {
     lines.map(str::len).sum::<usize>() + error.column()
 }
 
-/// serde_json has no other way to tell.
-fn is_out_of_range(error: &serde_json::Error) -> bool {
-    error.to_string().starts_with("number out of range")
-}
-
-/// Whether the first value of `text` is not JSON at all.
-fn syntax_error(text: &str) -> Option<RequestError> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let error = IgnoredAny::deserialize(&mut deserializer).err()?;
-    match error.classify() {
-        Category::Eof => Some(RequestError::Truncated),
-        Category::Syntax | Category::Io => Some(RequestError::Malformed(position(&error, text))),
-        Category::Data => None,
-    }
-}
-
-/// The end of the number that `position` lies in or behind.
-fn number_end(text: &str, position: usize) -> usize {
-    let rest = text.as_bytes().get(position..).unwrap_or_default();
-    position + rest.iter().take_while(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte)).count()
-}
-
-/// Of a value of the wrong type: behind it, or behind the bracket that opens it. serde_json has read an empty array or object
-/// to its end.
-fn value_position(text: &str, position: usize) -> usize {
-    let read = text.get(..position).unwrap_or_default();
+/// Of a value of the wrong type or range: behind a scalar, or behind the bracket that opens an array or object.
+fn value_position(error: &serde_json::Error, text: &str) -> usize {
+    let position = position(error, text);
+    let (read, rest) = text.split_at_checked(position).unwrap_or((text, ""));
+    // serde_json reads an empty array or object to its end, and gives up on a large number somewhere inside it.
     let opened = |open: char, close: char| read.strip_suffix(close)?.trim_end().strip_suffix(open);
     match opened('[', ']').or_else(|| opened('{', '}')) {
         Some(before) => before.len() + 1,
+        None if error.classify() == Category::Syntax => {
+            let is_of_number = |c: char| c.is_ascii_digit() || "+-.eE".contains(c);
+            position + rest.find(|c| !is_of_number(c)).unwrap_or(rest.len())
+        }
         None => position,
     }
 }

@@ -1,6 +1,8 @@
 //! From keys as sent to exposures to store: every check and every derived value (pure).
 
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::base64;

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod export_host;
 pub mod exposures;
 pub mod faults;
+pub mod fuzz_checks;
 pub mod health_authorities;
 pub mod random;
 pub mod sealing;

@@ -31,7 +31,10 @@ pub(super) fn repaired(body: &[u8]) -> Option<String> {
                     }
                 }
             },
-            (false, b'-') if is_negative_zero(&bytes[at..]) => {
+            // Behind an `e` it is an exponent.
+            (false, b'-')
+                if is_negative_zero(&bytes[at..]) && !bytes[..at].ends_with(b"e") && !bytes[..at].ends_with(b"E") =>
+            {
                 bytes[at] = b' ';
                 changed = true;
             }
@@ -66,4 +69,25 @@ fn is_low(unit: u16) -> bool {
 /// Whether a number starts here that is the integer `-0`.
 fn is_negative_zero(rest: &[u8]) -> bool {
     rest.starts_with(b"-0") && !rest.get(2).is_some_and(|next| matches!(next, b'0'..=b'9' | b'.' | b'e' | b'E'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_numbers_of_negative_zero_are_repaired() {
+        for (body, repaired_to) in [
+            ("-0", Some(" 0")),
+            ("[-0,-0 ,-0]", Some("[ 0, 0 , 0]")),
+            ("1e-0", None),
+            ("1E-0", None),
+            ("-0.0", None),
+            ("-0e1", None),
+            ("-00", None),
+            ("\"-0\"", None),
+        ] {
+            assert_eq!(repaired(body.as_bytes()).as_deref(), repaired_to, "{body}");
+        }
+    }
 }

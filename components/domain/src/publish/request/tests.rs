@@ -148,6 +148,22 @@ fn bad_bodies_are_named() {
 }
 
 #[test]
+fn syntax_is_judged_before_names_and_types() {
+    for (body, error) in [
+        (r#"{"traveler":1,}"#, RequestError::Malformed(15)),
+        (r#"{"foo":1,"traveler":tru}"#, RequestError::Malformed(24)),
+        (r#"{"foo":1"#, RequestError::Truncated),
+        (r#"{"temporaryExposureKeys":[7]"#, RequestError::Truncated),
+        (r#"{"foo":1} x"#, RequestError::UnknownField("foo".to_owned())),
+        // Too large for every type, and still a number.
+        (r#"{"symptomOnsetInterval":1e999}"#, invalid("symptomOnsetInterval", 29)),
+        (r#"{"foo":1e999}"#, RequestError::UnknownField("foo".to_owned())),
+    ] {
+        assert_eq!(parse(body), Err(error), "{body}");
+    }
+}
+
+#[test]
 fn wrong_types_and_ranges_are_refused_by_field() {
     let top = |field: &str, value: &str| {
         let body = format!(r#"{{"{field}":{value}}}"#);

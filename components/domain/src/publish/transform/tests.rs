@@ -1,7 +1,6 @@
 use super::*;
 use crate::exposure::ReportType;
 use crate::health_authority::HealthAuthorityId;
-use proptest::prelude::*;
 use std::borrow::Cow;
 
 /// 2020-09-14T12:34:56Z, in interval 2666811.
@@ -288,65 +287,4 @@ fn of_equal_keys_the_last_remains() {
     let outcome = run(&request(vec![risk(3), key(0, TODAY, 144), risk(5)])).expect("valid");
     let found: Vec<_> = outcome.keys.iter().map(|key| (key.key.as_bytes()[0], key.transmission_risk.get())).collect();
     assert_eq!(found, [(0, 0), (1, 5)]);
-}
-
-prop_compose! {
-    fn any_key()(
-        byte: u8,
-        start in prop_oneof![any::<i32>(), OLDEST_END - 300..NOW_INTERVAL + 300],
-        period in prop_oneof![any::<i32>(), -1..150, Just(144)],
-        risk in prop_oneof![any::<i64>(), -1i64..10],
-    ) -> RequestKey<'static> {
-        RequestKey { transmission_risk: risk, ..key(byte, start, period) }
-    }
-}
-
-proptest! {
-    #[test]
-    fn every_accepted_key_satisfies_the_bounds(
-        keys in prop::collection::vec(any_key(), 0..34),
-        onset: i32,
-        near in 0..6000i32,
-        use_near: bool,
-        same_day: bool,
-    ) {
-        let symptom_onset_interval = if use_near { NOW_INTERVAL - near } else { onset };
-        let request = PublishRequest { keys, symptom_onset_interval, ..PublishRequest::default() };
-        let settings = PublishSettings { release_same_day_keys: same_day, ..PublishSettings::default() };
-        let Ok(outcome) = transform(&request, None, &settings, NOW) else { return Ok(()) };
-        prop_assert!(outcome.keys.len() + outcome.warnings.len() + outcome.errors.len() <= request.keys.len());
-        prop_assert!(outcome.keys.windows(2).all(|pair| pair[0].key < pair[1].key));
-        for key in &outcome.keys {
-            let (start, end) = (key.rolling_start.get(), key.rolling_start.get() + i32::from(key.rolling_period.get()));
-            prop_assert!(end >= OLDEST_END && start <= NOW_INTERVAL);
-            prop_assert!(key.days_since_onset.is_some_and(|days| (-14..=14).contains(&days)));
-            prop_assert_eq!(key.created_at.unix() % 3600, 0);
-            prop_assert!(same_day || end <= NOW_INTERVAL || key.created_at.unix() > i64::from(end) * 600);
-            prop_assert!(key.created_at >= NOW.truncate(3600));
-            prop_assert!(request.keys.iter().any(|sent| sent.rolling_start == start
-                && sent.key == base64::encode(key.key.as_bytes())));
-        }
-    }
-
-    #[test]
-    fn order_of_the_request_changes_nothing_but_the_numbers(
-        (keys, shuffled) in prop::collection::btree_map(any::<u8>(), any_key(), 0..20)
-            .prop_map(|keys| keys.into_iter()
-                .map(|(byte, sent)| RequestKey { key: Cow::Owned(base64::encode(&[byte; 16])), ..sent })
-                .collect::<Vec<_>>())
-            .prop_flat_map(|keys| (Just(keys.clone()), Just(keys).prop_shuffle())),
-    ) {
-        let (one, other) = (run(&request(keys)), run(&request(shuffled)));
-        match (one, other) {
-            (Ok(one), Ok(other)) => {
-                prop_assert_eq!(one.keys, other.keys);
-                prop_assert_eq!((one.warnings.len(), one.errors.len()), (other.warnings.len(), other.errors.len()));
-            }
-            (Err(one), Err(other)) => match (one.reason, other.reason) {
-                (Unusable::EveryKeyBad(one), Unusable::EveryKeyBad(other)) => prop_assert_eq!(one.len(), other.len()),
-                (one, other) => prop_assert_eq!(one, other),
-            },
-            (one, other) => prop_assert!(false, "{:?} {:?}", one, other),
-        }
-    }
 }
