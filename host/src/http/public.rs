@@ -95,6 +95,8 @@ impl PublicRoutes {
         };
         let arrival = Arrival { route, mode: shared.components.services().maintenance.mode(), at: Instant::now() };
         if chaff::is_marked(&parts.headers) {
+            // Much of it may wait, and its body is of no use any more.
+            drop((parts, body));
             return shared.chaff.answer(arrival).await;
         }
         let answer = if arrival.mode.is_maintenance() {
