@@ -6,15 +6,17 @@ mod exporting;
 mod leasing;
 mod publishing;
 mod retaining;
+mod revision_keys;
 
 pub(crate) use administering::*;
 pub(crate) use exporting::*;
 pub(crate) use leasing::*;
 pub(crate) use publishing::*;
 pub(crate) use retaining::*;
+pub(crate) use revision_keys::*;
 
-use super::Administration;
 use super::administration::{ExportConfigRecord, NewExportConfig, SignerRecord};
+use super::{Administration, RevisionKeys};
 use tocsin_domain::exposure::{NewExposure, ReportType, Revision, SelectedExposure, StoredExposure, TransmissionRisk};
 use tocsin_domain::health_authority::HealthAuthorityId;
 use tocsin_domain::interval::{IntervalNumber, RollingPeriod, Timestamp};
@@ -28,12 +30,20 @@ use tocsin_domain::tek::TemporaryExposureKey;
 
 /// All that a store is.
 pub(crate) trait Store:
-    Exposures + Exports + Retention + Leases + AuthorizedApps + HealthAuthorities + Administration + Sync
+    Exposures + Exports + Retention + Leases + AuthorizedApps + HealthAuthorities + Administration + RevisionKeys + Sync
 {
 }
 
 impl<S> Store for S where
-    S: Exposures + Exports + Retention + Leases + AuthorizedApps + HealthAuthorities + Administration + Sync
+    S: Exposures
+        + Exports
+        + Retention
+        + Leases
+        + AuthorizedApps
+        + HealthAuthorities
+        + Administration
+        + RevisionKeys
+        + Sync
 {
 }
 
@@ -98,6 +108,10 @@ macro_rules! conformance_tests {
             filename_root_is_unique_in_its_bucket_without_regard_to_case
             signers_are_shared_between_configs_until_they_end
             status_counts_exposures_and_open_batches
+            revision_keys_are_listed_by_id_as_they_were_inserted
+            id_of_a_revision_key_is_used_once_even_after_its_end
+            destroyed_revision_key_leaves_its_times_only
+            revision_keys_are_rewrapped_all_or_none
         );
     };
     (@each $open:path: $($claim:ident)*) => {

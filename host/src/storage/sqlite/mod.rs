@@ -17,6 +17,7 @@ mod failure;
 mod leases;
 mod readers;
 mod retention;
+mod revision_keys;
 mod schema;
 mod selection;
 #[cfg(test)]

@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use std::path::Path;
 
 /// All migrations in order; the schema number of a file is how many it has had. Append only.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_revision_keys.sql")];
 
 /// "TCSN" as a number, in the header of the file, so that another application's database is not taken for ours.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"TCSN");
