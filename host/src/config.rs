@@ -6,7 +6,9 @@
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use tocsin_domain::settings::{ExportSettings, PublishSettings, PurgeSettings, VerificationSettings};
+use tocsin_domain::settings::{
+    ExportSettings, KeyRotationSettings, PublishSettings, PurgeSettings, VerificationSettings,
+};
 
 /// Name of the configuration file in a data folder.
 pub const FILE_NAME: &str = "tocsin.toml";
@@ -37,6 +39,8 @@ pub struct Config {
     pub export: ExportSettings,
     /// Rules of purge.
     pub purge: PurgeSettings,
+    /// Rules of the rotation of revision keys.
+    pub key_rotation: KeyRotationSettings,
 }
 
 /// The public listener.
@@ -217,6 +221,8 @@ pub struct JobsConfig {
     pub do_work_every_seconds: u64,
     /// Purge this often, in seconds.
     pub purge_every_seconds: u64,
+    /// Rotate revision keys, if it is time, this often, in seconds.
+    pub rotate_keys_every_seconds: u64,
 }
 
 impl Default for JobsConfig {
@@ -226,6 +232,7 @@ impl Default for JobsConfig {
             create_batches_every_seconds: 300,
             do_work_every_seconds: 60,
             purge_every_seconds: 4 * 3600,
+            rotate_keys_every_seconds: 3600,
         }
     }
 }
@@ -301,6 +308,9 @@ impl Config {
             ("jobs.create_batches_every_seconds", self.jobs.create_batches_every_seconds),
             ("jobs.do_work_every_seconds", self.jobs.do_work_every_seconds),
             ("jobs.purge_every_seconds", self.jobs.purge_every_seconds),
+            ("jobs.rotate_keys_every_seconds", self.jobs.rotate_keys_every_seconds),
+            ("key_rotation.new_key_period_seconds", self.key_rotation.new_key_period_seconds),
+            ("key_rotation.delete_old_key_period_seconds", self.key_rotation.delete_old_key_period_seconds),
         ];
         for (name, value) in positive {
             if value == 0 {
@@ -313,11 +323,20 @@ impl Config {
             ("export.min_window_age_seconds", self.export.min_window_age_seconds),
             ("export.worker_timeout_seconds", self.export.worker_timeout_seconds),
             ("purge.ttl_seconds", self.purge.ttl_seconds),
+            ("key_rotation.new_key_period_seconds", self.key_rotation.new_key_period_seconds),
+            ("key_rotation.delete_old_key_period_seconds", self.key_rotation.delete_old_key_period_seconds),
         ] {
             // Beyond ten years a duration is a typing error, and far from overflowing any arithmetic on times.
             if value > 10 * 366 * 86_400 {
                 return Err(ConfigError(format!("{name} must be at most ten years (316224000)")));
             }
+        }
+        // Otherwise revision tokens would end before the keys that they let a phone revise.
+        if self.key_rotation.delete_old_key_period_seconds < self.publish.max_key_age_seconds {
+            return Err(ConfigError(format!(
+                "key_rotation.delete_old_key_period_seconds ({}) must be at least publish.max_key_age_seconds ({})",
+                self.key_rotation.delete_old_key_period_seconds, self.publish.max_key_age_seconds
+            )));
         }
         // Each has address space of its own for its memories, and there is no more.
         if self.public.max_concurrent_requests > 4_096 {
@@ -366,11 +385,31 @@ mod tests {
             ("[publish]\ntruncate_window_seconds = 7", "publish.truncate_window_seconds"),
             ("[purge]\nttl_seconds = 9999999999", "purge.ttl_seconds"),
             ("[public]\nmax_body_bytes = 10", "public.max_body_bytes"),
+            ("[key_rotation]\nnew_key_period_seconds = 0", "key_rotation.new_key_period_seconds"),
+            (
+                "[key_rotation]\ndelete_old_key_period_seconds = 9999999999",
+                "key_rotation.delete_old_key_period_seconds",
+            ),
+            ("[jobs]\nrotate_keys_every_seconds = 0", "jobs.rotate_keys_every_seconds"),
             ("[public]\nmax_concurrent_requests = 5000", "public.max_concurrent_requests"),
         ] {
             let error = Config::parse(text).expect_err(text);
             assert!(error.to_string().contains(field), "{error}");
         }
+    }
+
+    #[test]
+    fn revision_keys_must_live_as_long_as_the_keys_they_let_a_phone_revise() {
+        for text in
+            ["[key_rotation]\ndelete_old_key_period_seconds = 1295999", "[publish]\nmax_key_age_seconds = 1296001"]
+        {
+            let error = Config::parse(text).expect_err(text).to_string();
+            for field in ["key_rotation.delete_old_key_period_seconds", "publish.max_key_age_seconds"] {
+                assert!(error.contains(field), "{error}");
+            }
+        }
+        let text = "[publish]\nmax_key_age_seconds = 60\n[key_rotation]\ndelete_old_key_period_seconds = 60";
+        assert!(Config::parse(text).is_ok());
     }
 
     #[test]

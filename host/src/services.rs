@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tocsin_domain::interval::Timestamp;
 use tocsin_domain::ports::Clock;
-use tocsin_domain::settings::{ExportSettings, PublishSettings, PurgeSettings, VerificationSettings};
+use tocsin_domain::settings::{
+    ExportSettings, KeyRotationSettings, PublishSettings, PurgeSettings, VerificationSettings,
+};
 
 /// Storage, keys, files, settings and the clock.
 pub struct Services {
@@ -40,6 +42,8 @@ pub struct ServiceSettings {
     pub export: ExportSettings,
     /// Of purge.
     pub purge: PurgeSettings,
+    /// Of the rotation of revision keys.
+    pub key_rotation: KeyRotationSettings,
 }
 
 /// The operating system's clock.

@@ -1,10 +1,10 @@
 //! Applies administration requests.
 
-use super::AdminRequest;
+use super::{AdminRequest, keys};
 use crate::engine::Components;
 use crate::jobs::{self, JobFailure};
 use crate::services::Services;
-use crate::signing::KeyFileError;
+use crate::signing::{KeyError, KeyFileError};
 use crate::storage::administration::{AdminError, Administration, AuthorizedAppRecord};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -72,6 +72,22 @@ impl From<KeyFileError> for AdminFailure {
     }
 }
 
+impl From<KeyError> for AdminFailure {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::File(error) => Self::Key(error),
+            KeyError::Store(error) => Self::Store(error.into()),
+            error @ KeyError::Unreadable { .. } => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<JobFailure> for AdminFailure {
+    fn from(error: JobFailure) -> Self {
+        Self::Job(error)
+    }
+}
+
 /// Applies a request; jobs run in components, everything else on the store and the key files.
 pub async fn apply(components: &Components, request: AdminRequest) -> Result<Value, AdminFailure> {
     match request {
@@ -123,10 +139,12 @@ fn apply_blocking(services: &Services, request: AdminRequest) -> Result<Value, A
             json!({ "id": id, "thru_unix": now.unix() })
         }
         AdminRequest::CreateSigningKey { name } => json!(services.keyring.create_signing_key(&name)?),
-        AdminRequest::CreateRevisionKey => json!({ "id": services.keyring.create_revision_key()? }),
-        AdminRequest::ListKeys => json!({
-            "signing": services.keyring.public_keys(), "revision": services.keyring.revision_key_ids(),
-        }),
+        AdminRequest::RotateRevisionKeys { create_anyway, dry_run } => {
+            let rotation = jobs::rotate_keys(services, create_anyway, dry_run)?;
+            jobs::rotation_json(rotation.as_ref(), dry_run)
+        }
+        AdminRequest::RotateRootKey { dry_run } => json!(keys::rotate_root(services, dry_run)?),
+        AdminRequest::ListKeys => json!(keys::list(services)?),
         AdminRequest::ListBatches { limit } => json!(store.export_batches(None, limit)?),
         AdminRequest::RunJob { .. } => {
             return Err(AdminFailure::Internal("a job needs the components".to_owned()));

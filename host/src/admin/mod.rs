@@ -3,6 +3,7 @@
 
 mod apply;
 pub mod client;
+pub(crate) mod keys;
 mod offline;
 
 pub(crate) use apply::warn_about_bypasses;
@@ -62,9 +63,19 @@ pub enum AdminRequest {
         /// Its name.
         name: String,
     },
-    /// Make the next revision key.
-    CreateRevisionKey,
-    /// Public halves of the signing keys, and ids of the revision keys.
+    /// Make and destroy the revision keys that are due.
+    RotateRevisionKeys {
+        /// Make a key even if none is due.
+        create_anyway: bool,
+        /// Only say what would be done.
+        dry_run: bool,
+    },
+    /// Make a new root key and wrap the revision keys under it.
+    RotateRootKey {
+        /// Only say what would be done.
+        dry_run: bool,
+    },
+    /// Public halves of the signing keys, times of the revision keys, and ids of the root keys.
     ListKeys,
     /// The latest batches.
     ListBatches {

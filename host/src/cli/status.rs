@@ -68,8 +68,8 @@ fn text(status: &Status, folder: &str) -> String {
     }
     if !can_seal_revision_tokens {
         text.push_str(&format!(
-            "warning: there is no revision key, so nobody gets a revision token; make one with `tocsin keys \
-             create-revision{folder}`\n"
+            "warning: there is no revision key, so nobody gets a revision token; `tocsin serve` makes one, and `tocsin \
+             keys rotate{folder}` too\n"
         ));
     }
     for app in apps_that_bypass_checks {
@@ -96,7 +96,7 @@ mod tests {
         let good = text(&status(true, 1, &[]), "");
         assert!(good.contains("14,000") && good.contains("2020-09-14") && !good.contains("warning"), "{good}");
         let bad = text(&status(false, 0, &["test"]), " --data x");
-        assert!(bad.contains("tocsin keys create-revision --data x") && bad.contains("\"test\" bypasses"), "{bad}");
+        assert!(bad.contains("tocsin keys rotate --data x") && bad.contains("\"test\" bypasses"), "{bad}");
         assert!(bad.contains("tocsin app add --help") && !bad.contains("export-config add"), "{bad}");
     }
 }

@@ -4,6 +4,7 @@
 use super::{Body, answer_of_component, json, problem, text};
 use crate::admin::{self, AdminRequest};
 use crate::engine::{Components, ServiceName};
+use crate::jobs::{self, Job};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
@@ -31,6 +32,7 @@ impl PrivateRoutes {
         let service = match request.uri().path() {
             "/admin" => return self.administer(request).await,
             "/health" => return self.health().await,
+            "/rotate-keys" => return self.rotate_keys().await,
             "/create-batches" | "/do-work" => ServiceName::Export,
             "/cleanup-exposure" | "/cleanup-export" => ServiceName::Purge,
             _ => return text(StatusCode::NOT_FOUND, "404 page not found\n"),
@@ -58,6 +60,19 @@ impl PrivateRoutes {
         match admin::apply(&self.components, request).await {
             Ok(value) => json(StatusCode::OK, &value),
             Err(error) => problem(error.status(), error.code(), &error.to_string()),
+        }
+    }
+
+    /// Answers as the components answer for their jobs.
+    async fn rotate_keys(&self) -> Response<Body> {
+        match jobs::run(&self.components, Job::RotateKeys).await {
+            Ok(report) if report["already_running"] == true => {
+                json(StatusCode::OK, &serde_json::json!({ "error": "too early" }))
+            }
+            Ok(_) => json(StatusCode::OK, &serde_json::json!({ "ok": true })),
+            Err(error) => {
+                json(StatusCode::INTERNAL_SERVER_ERROR, &serde_json::json!({ "errors": [error.to_string()] }))
+            }
         }
     }
 
