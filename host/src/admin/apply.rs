@@ -1,6 +1,6 @@
 //! Applies administration requests.
 
-use super::{AdminRequest, keys};
+use super::{AdminRequest, keys, signers};
 use crate::engine::Components;
 use crate::jobs::{self, JobFailure};
 use crate::services::Services;
@@ -138,6 +138,10 @@ fn apply_blocking(services: &Services, request: AdminRequest) -> Result<Value, A
             store.end_export_config(id, now)?;
             json!({ "id": id, "thru_unix": now.unix() })
         }
+        AdminRequest::RotateExportConfigSigner { id, signer, overlap_seconds, dry_run } => {
+            json!(signers::rotate(services, id, &signer, overlap_seconds, dry_run)?)
+        }
+        AdminRequest::ListExportConfigSigners => json!(signers::list(services)?),
         AdminRequest::CreateSigningKey { name } => json!(services.keyring.create_signing_key(&name)?),
         AdminRequest::RotateRevisionKeys { create_anyway, dry_run } => {
             let rotation = jobs::rotate_keys(services, create_anyway, dry_run)?;

@@ -5,6 +5,7 @@ mod apply;
 pub mod client;
 pub(crate) mod keys;
 mod offline;
+pub(crate) mod signers;
 
 pub(crate) use apply::warn_about_bypasses;
 pub use apply::{AdminFailure, apply};
@@ -12,7 +13,7 @@ pub use offline::{OfflineFailure, apply_offline};
 
 use crate::jobs::Job;
 use crate::storage::administration::{
-    AuthorizedAppRecord, HealthAuthorityKeyRecord, NewExportConfig, NewHealthAuthority,
+    AuthorizedAppRecord, HealthAuthorityKeyRecord, NewExportConfig, NewHealthAuthority, SignerRecord,
 };
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,19 @@ pub enum AdminRequest {
         /// Its id.
         id: u64,
     },
+    /// Have another key sign the files of an export config, and the present ones no more after a while.
+    RotateExportConfigSigner {
+        /// The config's id.
+        id: u64,
+        /// Who signs from now on. Its key is made if there is none of that name.
+        signer: SignerRecord,
+        /// How long the present signers go on beside it, in seconds; at most a year.
+        overlap_seconds: u64,
+        /// Only say what would be done.
+        dry_run: bool,
+    },
+    /// All signers of all export configs.
+    ListExportConfigSigners,
     /// Make a signing key.
     CreateSigningKey {
         /// Its name.

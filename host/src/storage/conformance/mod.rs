@@ -7,6 +7,7 @@ mod leasing;
 mod publishing;
 mod retaining;
 mod revision_keys;
+mod signing;
 
 pub(crate) use administering::*;
 pub(crate) use exporting::*;
@@ -14,6 +15,7 @@ pub(crate) use leasing::*;
 pub(crate) use publishing::*;
 pub(crate) use retaining::*;
 pub(crate) use revision_keys::*;
+pub(crate) use signing::*;
 
 use super::administration::{ExportConfigRecord, NewExportConfig, SignerRecord};
 use super::{Administration, RevisionKeys};
@@ -112,6 +114,11 @@ macro_rules! conformance_tests {
             id_of_a_revision_key_is_used_once_even_after_its_end
             destroyed_revision_key_leaves_its_times_only
             revision_keys_are_rewrapped_all_or_none
+            added_signer_signs_batches_that_exist_already
+            signer_is_added_once_and_reopened_when_it_was_to_end
+            signer_whose_name_phones_could_confuse_is_refused
+            ended_signer_of_one_config_still_signs_for_another
+            last_signer_of_a_config_cannot_end
         );
     };
     (@each $open:path: $($claim:ident)*) => {

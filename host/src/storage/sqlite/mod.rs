@@ -20,6 +20,7 @@ mod retention;
 mod revision_keys;
 mod schema;
 mod selection;
+mod signers;
 #[cfg(test)]
 mod tests;
 mod writer;
