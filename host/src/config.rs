@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tocsin_domain::settings::{
-    ExportSettings, PublishSettings, PurgeSettings, StatisticsSettings, VerificationSettings,
+    ExportSettings, KeyRotationSettings, PublishSettings, PurgeSettings, StatisticsSettings, VerificationSettings,
 };
 
 /// Name of the configuration file in a data folder.
@@ -49,6 +49,8 @@ pub struct Config {
     pub purge: PurgeSettings,
     /// Import of health authorities' keys.
     pub jwks: JwksConfig,
+    /// Rules of the rotation of revision keys.
+    pub key_rotation: KeyRotationSettings,
 }
 
 /// The public listener.
@@ -250,6 +252,8 @@ pub struct JobsConfig {
     pub purge_every_seconds: u64,
     /// Import the keys of health authorities that have a JWKS URI this often, in seconds.
     pub import_key_sets_every_seconds: u64,
+    /// Rotate revision keys, if it is time, this often, in seconds.
+    pub rotate_keys_every_seconds: u64,
 }
 
 impl Default for JobsConfig {
@@ -260,6 +264,7 @@ impl Default for JobsConfig {
             do_work_every_seconds: 60,
             purge_every_seconds: 4 * 3600,
             import_key_sets_every_seconds: 3600,
+            rotate_keys_every_seconds: 3600,
         }
     }
 }
@@ -342,6 +347,9 @@ impl Config {
             ("jwks.max_runtime_seconds", self.jwks.max_runtime_seconds),
             ("jwks.request_timeout_ms", self.jwks.request_timeout_ms),
             ("jwks.max_body_bytes", self.jwks.max_body_bytes as u64),
+            ("jobs.rotate_keys_every_seconds", self.jobs.rotate_keys_every_seconds),
+            ("key_rotation.new_key_period_seconds", self.key_rotation.new_key_period_seconds),
+            ("key_rotation.delete_old_key_period_seconds", self.key_rotation.delete_old_key_period_seconds),
         ];
         for (name, value) in positive {
             if value == 0 {
@@ -356,11 +364,20 @@ impl Config {
             ("purge.ttl_seconds", self.purge.ttl_seconds),
             ("jwks.max_runtime_seconds", self.jwks.max_runtime_seconds),
             ("jwks.key_cleanup_ttl_seconds", self.jwks.key_cleanup_ttl_seconds),
+            ("key_rotation.new_key_period_seconds", self.key_rotation.new_key_period_seconds),
+            ("key_rotation.delete_old_key_period_seconds", self.key_rotation.delete_old_key_period_seconds),
         ] {
             // Beyond ten years a duration is a typing error, and far from overflowing any arithmetic on times.
             if value > 10 * 366 * 86_400 {
                 return Err(ConfigError(format!("{name} must be at most ten years (316224000)")));
             }
+        }
+        // Otherwise revision tokens would end before the keys that they let a phone revise.
+        if self.key_rotation.delete_old_key_period_seconds < self.publish.max_key_age_seconds {
+            return Err(ConfigError(format!(
+                "key_rotation.delete_old_key_period_seconds ({}) must be at least publish.max_key_age_seconds ({})",
+                self.key_rotation.delete_old_key_period_seconds, self.publish.max_key_age_seconds
+            )));
         }
         // Each has address space of its own for its memories, and there is no more.
         if self.public.max_concurrent_requests > 4_096 {
@@ -431,6 +448,12 @@ mod tests {
             ("[statistics]\nupload_minimum = 9", "statistics.upload_minimum"),
             ("[statistics]\nembargo_seconds = 172799", "statistics.embargo_seconds"),
             ("[verification]\nstatistics_audience = \"\"", "verification.statistics_audience"),
+            ("[key_rotation]\nnew_key_period_seconds = 0", "key_rotation.new_key_period_seconds"),
+            (
+                "[key_rotation]\ndelete_old_key_period_seconds = 9999999999",
+                "key_rotation.delete_old_key_period_seconds",
+            ),
+            ("[jobs]\nrotate_keys_every_seconds = 0", "jobs.rotate_keys_every_seconds"),
             ("[public]\nmax_concurrent_requests = 5000", "public.max_concurrent_requests"),
             ("[chaff]\nsamples = 0", "chaff.samples"),
             ("[chaff]\nsamples = 100001", "chaff.samples"),
@@ -438,6 +461,20 @@ mod tests {
             let error = Config::parse(text).expect_err(text);
             assert!(error.to_string().contains(field), "{error}");
         }
+    }
+
+    #[test]
+    fn revision_keys_must_live_as_long_as_the_keys_they_let_a_phone_revise() {
+        for text in
+            ["[key_rotation]\ndelete_old_key_period_seconds = 1295999", "[publish]\nmax_key_age_seconds = 1296001"]
+        {
+            let error = Config::parse(text).expect_err(text).to_string();
+            for field in ["key_rotation.delete_old_key_period_seconds", "publish.max_key_age_seconds"] {
+                assert!(error.contains(field), "{error}");
+            }
+        }
+        let text = "[publish]\nmax_key_age_seconds = 60\n[key_rotation]\ndelete_old_key_period_seconds = 60";
+        assert!(Config::parse(text).is_ok());
     }
 
     #[test]

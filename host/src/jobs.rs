@@ -3,8 +3,13 @@
 use crate::config::JobsConfig;
 use crate::engine::{Components, FilesReport, InstanceFailure, WorkError, WorkReport};
 use crate::key_sets;
+use crate::services::Services;
+use crate::signing::{KeyError, Rotation};
 use std::sync::Arc;
 use std::time::Duration;
+use tocsin_domain::interval::Timestamp;
+use tocsin_domain::ports::PortError;
+use tocsin_domain::ports::leases::Leases;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
@@ -20,6 +25,8 @@ pub enum Job {
     Purge,
     /// Import the keys of health authorities from where they publish them.
     ImportKeySets,
+    /// Make and destroy revision keys, if it is time.
+    RotateKeys,
 }
 
 /// A job did not do all of its work.
@@ -40,6 +47,18 @@ impl From<InstanceFailure> for JobFailure {
     }
 }
 
+impl From<KeyError> for JobFailure {
+    fn from(error: KeyError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<PortError> for JobFailure {
+    fn from(error: PortError) -> Self {
+        Self(error.to_string())
+    }
+}
+
 /// Runs a job once and says what it did, as JSON.
 pub async fn run(components: &Components, job: Job) -> Result<serde_json::Value, JobFailure> {
     match job {
@@ -47,6 +66,12 @@ pub async fn run(components: &Components, job: Job) -> Result<serde_json::Value,
         Job::DoWork => do_work(components).await,
         Job::Purge => purge(components).await,
         Job::ImportKeySets => import_key_sets(components).await,
+        Job::RotateKeys => {
+            let services = components.services().clone();
+            let rotated = tokio::task::spawn_blocking(move || rotate_keys(&services, false, false)).await;
+            let rotated = rotated.unwrap_or_else(|_| Err(JobFailure("the job panicked; see the log".to_owned())));
+            rotated.map(|rotation| rotation_json(rotation.as_ref(), false))
+        }
     }
 }
 
@@ -146,6 +171,38 @@ async fn import_key_sets(components: &Components) -> Result<serde_json::Value, J
     }
 }
 
+/// Makes and destroys the revision keys that are due; see [`crate::signing::Keyring::rotate_revision_keys`]. `None`:
+/// another run is at it. Blocks.
+///
+/// In the host itself, not in a component as other jobs: private keys never enter one.
+pub(crate) fn rotate_keys(
+    services: &Services,
+    create_anyway: bool,
+    dry_run: bool,
+) -> Result<Option<Rotation>, JobFailure> {
+    const LEASE_SECONDS: i64 = 60;
+    let now = services.clock.now();
+    let lease = services.store.acquire(&["job:rotate-keys".to_owned()], now, now.plus_seconds(LEASE_SECONDS))?;
+    let Some(lease) = lease else { return Ok(None) };
+    let settings = &services.settings.key_rotation;
+    let rotated = services.keyring.rotate_revision_keys(settings, now, create_anyway, dry_run);
+    // A lease that cannot be given back expires.
+    services.store.release(lease).ok();
+    Ok(Some(rotated?))
+}
+
+/// What a rotation did, as other jobs say it.
+pub(crate) fn rotation_json(rotation: Option<&Rotation>, dry_run: bool) -> serde_json::Value {
+    let (created, destroyed, next) = match rotation {
+        Some(Rotation { created, destroyed, next }) => (*created, destroyed.as_slice(), *next),
+        None => (None, &[][..], None),
+    };
+    serde_json::json!({
+        "already_running": rotation.is_none(), "dry_run": dry_run, "created": created, "destroyed": destroyed,
+        "next_unix": next.map(Timestamp::unix),
+    })
+}
+
 /// Ticks every so many seconds.
 pub(crate) fn timer(seconds: u64) -> Interval {
     let period = Duration::from_secs(seconds);
@@ -161,6 +218,7 @@ pub async fn run_timer(components: Arc<Components>, config: JobsConfig, mut stop
     let mut create_batches = timer(config.create_batches_every_seconds);
     let mut do_work = timer(config.do_work_every_seconds);
     let mut purge = timer(config.purge_every_seconds);
+    let mut rotate_keys = timer(config.rotate_keys_every_seconds);
     loop {
         let job = tokio::select! {
             biased;
@@ -168,6 +226,7 @@ pub async fn run_timer(components: Arc<Components>, config: JobsConfig, mut stop
             _ = create_batches.tick() => Job::CreateBatches,
             _ = do_work.tick() => Job::DoWork,
             _ = purge.tick() => Job::Purge,
+            _ = rotate_keys.tick() => Job::RotateKeys,
         };
         if let Err(error) = run(&components, job).await {
             tracing::error!(?job, %error, "a job failed and will run again at its next time");

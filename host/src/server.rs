@@ -52,13 +52,13 @@ pub fn open_services_with_clock(
     clock: Arc<dyn Clock + Send + Sync>,
 ) -> Result<Arc<Services>, StartError> {
     let options = SqliteOptions { cache_mebibytes: config.storage.cache_mib, ..SqliteOptions::default() };
-    let store = SqliteStore::open(&config.storage.database, &options).map_err(failed)?;
-    let keyring = Keyring::open(&config.folders.keys).map_err(failed)?;
+    let store = Arc::new(SqliteStore::open(&config.storage.database, &options).map_err(failed)?);
+    let keyring = Keyring::open(&config.folders.keys, store.clone()).map_err(failed)?;
     let blobs = BlobStore::open_folder(&config.folders.blobs).map_err(|error| {
         StartError(format!("the folder of export files {} cannot be used: {error}", config.folders.blobs.display()))
     })?;
     Ok(Arc::new(Services {
-        store: Arc::new(store),
+        store,
         keyring: Arc::new(keyring),
         blobs,
         key_sets: KeySets::new(&config.jwks).map_err(failed)?,
@@ -68,6 +68,7 @@ pub fn open_services_with_clock(
             verification: config.verification.clone(),
             export: config.export.clone(),
             purge: config.purge.clone(),
+            key_rotation: config.key_rotation.clone(),
         },
         clock,
         maintenance: Maintenance::new(config.public.maintenance_mode),
@@ -97,6 +98,7 @@ pub struct Server {
 impl Server {
     /// Starts to listen and, if configured, the timer of jobs.
     pub async fn start(config: &Config, components: Arc<Components>) -> Result<Self, StartError> {
+        make_first_revision_key(components.services())?;
         warn_at_start(components.services());
         let (stop, stopped) = watch::channel(false);
         let limits = ConnectionLimits {
@@ -165,14 +167,17 @@ fn listen_on_socket(path: &Path) -> Result<UnixListener, StartError> {
     Ok(listener)
 }
 
+/// Without a revision key nobody could be given a revision token.
+fn make_first_revision_key(services: &Services) -> Result<(), StartError> {
+    if let Some(revision_key) = services.keyring.create_first_revision_key(services.clock.now()).map_err(failed)? {
+        tracing::info!(revision_key, "there was no revision key: made the first");
+    }
+    Ok(())
+}
+
 fn warn_at_start(services: &Services) {
     if services.maintenance.mode().is_maintenance() {
         crate::http::maintenance::warn();
-    }
-    if !services.keyring.has_revision_key() {
-        tracing::warn!(
-            "there is no revision key, so nobody gets a revision token; make one with `tocsin keys create-revision`"
-        );
     }
     services.key_sets.warn_at_start();
     match services.store.authorized_apps() {

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tocsin_domain::interval::Timestamp;
 use tocsin_domain::ports::Clock;
 use tocsin_domain::settings::{
-    ExportSettings, PublishSettings, PurgeSettings, StatisticsSettings, VerificationSettings,
+    ExportSettings, KeyRotationSettings, PublishSettings, PurgeSettings, StatisticsSettings, VerificationSettings,
 };
 
 /// Storage, keys, files, settings and the clock.
@@ -50,6 +50,8 @@ pub struct ServiceSettings {
     pub export: ExportSettings,
     /// Of purge.
     pub purge: PurgeSettings,
+    /// Of the rotation of revision keys.
+    pub key_rotation: KeyRotationSettings,
 }
 
 /// The operating system's clock.

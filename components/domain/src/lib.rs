@@ -6,8 +6,8 @@
 //! and benchmarks, and under any host.
 //!
 //! Map: [`publish`] (what a phone uploads), [`verification`] (why we believe it), [`export`] (what phones download),
-//! [`purge`] (what goes), [`statistics`] (what health authorities are told), and the words they share: [`tek`], [`interval`], [`exposure`], [`health_authority`],
-//! [`authorized_app`], [`signature_info`].
+//! [`purge`] (what goes), [`statistics`] (what health authorities are told), [`key_rotation`] (which key seals), and the words
+//! they share: [`tek`], [`interval`], [`exposure`], [`health_authority`], [`authorized_app`], [`signature_info`].
 
 pub mod authorized_app;
 pub mod base64;
@@ -16,6 +16,7 @@ pub mod exposure;
 pub mod health_authority;
 pub mod interval;
 mod json;
+pub mod key_rotation;
 pub mod ports;
 pub mod problem;
 pub mod protobuf;

@@ -170,3 +170,19 @@ impl Default for PurgeSettings {
         Self { ttl_seconds: 336 * 3600, allow_short_ttl: false }
     }
 }
+
+/// Settings of the rotation of revision keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeyRotationSettings {
+    /// A key is replaced by a new one at this age, in seconds (`NEW_KEY_PERIOD`).
+    pub new_key_period_seconds: u64,
+    /// A key is destroyed this long after it was replaced, in seconds (`DELETE_OLD_KEY_PERIOD`).
+    pub delete_old_key_period_seconds: u64,
+}
+
+impl Default for KeyRotationSettings {
+    fn default() -> Self {
+        Self { new_key_period_seconds: 168 * 3600, delete_old_key_period_seconds: 360 * 3600 }
+    }
+}

@@ -1,12 +1,12 @@
 //! Applies administration requests.
 
-use super::AdminRequest;
+use super::{AdminRequest, keys, signers};
 use crate::engine::Components;
 use crate::explain::explain;
 use crate::jobs::{self, JobFailure};
 use crate::key_sets::{self, ImportFailure};
 use crate::services::Services;
-use crate::signing::KeyFileError;
+use crate::signing::{KeyError, KeyFileError};
 use crate::storage::administration::{AdminError, Administration, AuthorizedAppRecord, HealthAuthorityRecord};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -77,6 +77,22 @@ impl From<AdminError> for AdminFailure {
 impl From<KeyFileError> for AdminFailure {
     fn from(error: KeyFileError) -> Self {
         Self::Key(error)
+    }
+}
+
+impl From<KeyError> for AdminFailure {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::File(error) => Self::Key(error),
+            KeyError::Store(error) => Self::Store(error.into()),
+            error @ KeyError::Unreadable { .. } => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<JobFailure> for AdminFailure {
+    fn from(error: JobFailure) -> Self {
+        Self::Job(error)
     }
 }
 
@@ -172,11 +188,17 @@ fn apply_blocking(services: &Services, request: AdminRequest) -> Result<Value, A
             store.end_export_config(id, now)?;
             json!({ "id": id, "thru_unix": now.unix() })
         }
+        AdminRequest::RotateExportConfigSigner { id, signer, overlap_seconds, dry_run } => {
+            json!(signers::rotate(services, id, &signer, overlap_seconds, dry_run)?)
+        }
+        AdminRequest::ListExportConfigSigners => json!(signers::list(services)?),
         AdminRequest::CreateSigningKey { name } => json!(services.keyring.create_signing_key(&name)?),
-        AdminRequest::CreateRevisionKey => json!({ "id": services.keyring.create_revision_key()? }),
-        AdminRequest::ListKeys => json!({
-            "signing": services.keyring.public_keys(), "revision": services.keyring.revision_key_ids(),
-        }),
+        AdminRequest::RotateRevisionKeys { create_anyway, dry_run } => {
+            let rotation = jobs::rotate_keys(services, create_anyway, dry_run)?;
+            jobs::rotation_json(rotation.as_ref(), dry_run)
+        }
+        AdminRequest::RotateRootKey { dry_run } => json!(keys::rotate_root(services, dry_run)?),
+        AdminRequest::ListKeys => json!(keys::list(services)?),
         AdminRequest::ListBatches { limit } => json!(store.export_batches(None, limit)?),
         AdminRequest::RunJob { .. } | AdminRequest::ExplainPublish { .. } => {
             return Err(AdminFailure::Internal("this needs the components".to_owned()));

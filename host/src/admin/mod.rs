@@ -3,7 +3,9 @@
 
 mod apply;
 pub mod client;
+pub(crate) mod keys;
 mod offline;
+pub(crate) mod signers;
 
 pub(crate) use apply::warn_about_bypasses;
 pub use apply::{AdminFailure, apply};
@@ -12,6 +14,7 @@ pub use offline::{OfflineFailure, apply_offline};
 use crate::jobs::Job;
 use crate::storage::administration::{
     AuthorizedAppRecord, HealthAuthorityKeyRecord, HealthAuthorityUpdate, NewExportConfig, NewHealthAuthority,
+    SignerRecord,
 };
 use serde::{Deserialize, Serialize};
 
@@ -90,14 +93,37 @@ pub enum AdminRequest {
         /// Its id.
         id: u64,
     },
+    /// Have another key sign the files of an export config, and the present ones no more after a while.
+    RotateExportConfigSigner {
+        /// The config's id.
+        id: u64,
+        /// Who signs from now on. Its key is made if there is none of that name.
+        signer: SignerRecord,
+        /// How long the present signers go on beside it, in seconds; at most a year.
+        overlap_seconds: u64,
+        /// Only say what would be done.
+        dry_run: bool,
+    },
+    /// All signers of all export configs.
+    ListExportConfigSigners,
     /// Make a signing key.
     CreateSigningKey {
         /// Its name.
         name: String,
     },
-    /// Make the next revision key.
-    CreateRevisionKey,
-    /// Public halves of the signing keys, and ids of the revision keys.
+    /// Make and destroy the revision keys that are due.
+    RotateRevisionKeys {
+        /// Make a key even if none is due.
+        create_anyway: bool,
+        /// Only say what would be done.
+        dry_run: bool,
+    },
+    /// Make a new root key and wrap the revision keys under it.
+    RotateRootKey {
+        /// Only say what would be done.
+        dry_run: bool,
+    },
+    /// Public halves of the signing keys, times of the revision keys, and ids of the root keys.
     ListKeys,
     /// The latest batches.
     ListBatches {

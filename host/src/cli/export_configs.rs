@@ -6,9 +6,10 @@ use super::arguments::{duration, show_duration, show_time, time};
 use super::failure::Failure;
 use super::output::{Table, count, joined, show};
 use crate::admin::AdminRequest;
+use crate::admin::signers::{ConfigSigner, SignerRotation};
 use crate::services::SystemClock;
 use crate::storage::administration::{
-    BatchState, ExportBatchRecord, ExportConfigRecord, NewExportConfig, SignerRecord,
+    BatchState, ExportBatchRecord, ExportConfigRecord, NewExportConfig, SignatureInfoRecord, SignerRecord,
 };
 use clap::{Args, Subcommand};
 use tocsin_domain::ports::Clock;
@@ -19,6 +20,7 @@ Examples:
   tocsin export-config add --root us --region US --period 4h --signing-key export --key-id 310 --key-version v1
   tocsin export-config list
   tocsin export-config batches
+  tocsin export-config rotate-signer --id 1 --signing-key export-2 --key-id 310 --key-version v2
   tocsin export-config end 1")]
 pub(super) enum ExportConfigCommand {
     /// Make export files for a region
@@ -41,6 +43,19 @@ Examples:
         #[arg(long, default_value_t = 20)]
         limit: u32,
     },
+    /// Who signs the files, and until when
+    #[command(after_help = "Example:\n  tocsin export-config signers")]
+    Signers,
+    /// Have another key sign the files, beside the present ones for a while
+    #[command(after_help = "\
+Files made during the overlap carry the signatures of both, so that phones that know either key take them. Register the new
+key with the phone platforms before the overlap ends; it is made if there is none of that name. The default overlap is how
+long files are kept, so that afterwards no file is left that only the old key signed.
+
+Examples:
+  tocsin export-config rotate-signer --id 1 --signing-key export-2 --key-id 310 --key-version v2 --dry-run
+  tocsin export-config rotate-signer --id 1 --signing-key export-2 --key-id 310 --key-version v2 --overlap 21d")]
+    RotateSigner(RotateSignerArgs),
     /// Make no more files; those that are out stay until they are purged
     #[command(after_help = "Example:\n  tocsin export-config end 1")]
     End {
@@ -96,6 +111,28 @@ pub(super) struct AddArgs {
     /// Active before this time [default: no end]
     #[arg(long, value_name = "TIME", value_parser = time)]
     thru: Option<i64>,
+}
+
+#[derive(Args)]
+pub(super) struct RotateSignerArgs {
+    /// Id of the export config, from `tocsin export-config list`
+    #[arg(long)]
+    id: u64,
+    /// Name of the key that signs from now on
+    #[arg(long, value_name = "NAME")]
+    signing_key: String,
+    /// Its verification key id, by which phones know it
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    key_id: String,
+    /// Its verification key version
+    #[arg(long, value_name = "VERSION", default_value = "", hide_default_value = true)]
+    key_version: String,
+    /// How long the present keys go on signing
+    #[arg(long, value_parser = duration, default_value = "14d")]
+    overlap: u64,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
 }
 
 fn signer(text: &str) -> Result<SignerRecord, String> {
@@ -172,6 +209,20 @@ pub(super) async fn run(global: &Global, command: ExportConfigCommand) -> Result
             let batches: Vec<ExportBatchRecord> = read(&value)?;
             show(global, &value, || list_batches(&batches));
         }
+        ExportConfigCommand::Signers => {
+            let value = send(global, AdminRequest::ListExportConfigSigners).await?;
+            let signers: Vec<ConfigSigner> = read(&value)?;
+            show(global, &value, || list_signers(&signers));
+        }
+        ExportConfigCommand::RotateSigner(args) => {
+            let RotateSignerArgs { id, signing_key, key_id, key_version, overlap, dry_run } = args;
+            let signer =
+                SignerRecord { signing_key, verification_key_id: key_id, verification_key_version: key_version };
+            let request = AdminRequest::RotateExportConfigSigner { id, signer, overlap_seconds: overlap, dry_run };
+            let value = send(global, request).await?;
+            let rotation: SignerRotation = read(&value)?;
+            show(global, &value, || rotation_text(&rotation));
+        }
         ExportConfigCommand::End { id } => {
             let value = send(global, AdminRequest::EndExportConfig { id }).await?;
             show(global, &value, || format!("Ended export config {id}."));
@@ -200,6 +251,51 @@ fn list(configs: &[ExportConfigRecord]) -> String {
         ]);
     }
     table.text_or("There is no export config; `tocsin export-config add --help` shows how to add one.")
+}
+
+fn list_signers(signers: &[ConfigSigner]) -> String {
+    let mut table = Table::new(&["config", "root", "signing key", "key id", "version", "until", "signs"]);
+    for ConfigSigner { config_id, filename_root, signature_info, active } in signers {
+        let SignatureInfoRecord { id: _, signer, thru_unix } = signature_info;
+        table.row([
+            config_id.to_string(),
+            filename_root.clone(),
+            signer.signing_key.clone(),
+            or_dash(&signer.verification_key_id),
+            or_dash(&signer.verification_key_version),
+            thru_unix.map_or("-".to_owned(), show_time),
+            if *active { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    table.text_or("There is no export config; `tocsin export-config add --help` shows how to add one.")
+}
+
+fn rotation_text(rotation: &SignerRotation) -> String {
+    let SignerRotation { id, dry_run, signer, key_created, public_key_pem, ended } = rotation;
+    let signed = if *dry_run { "would be signed" } else { "are signed" };
+    let mut text = format!("Files of export config {id} {signed} by {} from now on", signer_text(signer));
+    for SignatureInfoRecord { id: _, signer, thru_unix } in ended {
+        let until = thru_unix.map_or("-".to_owned(), show_time);
+        text.push_str(&format!(",\nand by {} until {until}", signer_text(signer)));
+    }
+    text.push_str(".\n");
+    if *key_created {
+        let made = if *dry_run { "The key would be made." } else { "The key was made." };
+        text.push_str(&format!("{made}\n"));
+    }
+    if let Some(pem) = public_key_pem {
+        text.push_str(&format!("Its public half, to register with the phone platforms:\n{pem}"));
+    }
+    text
+}
+
+fn signer_text(signer: &SignerRecord) -> String {
+    let SignerRecord { signing_key, verification_key_id, verification_key_version } = signer;
+    format!("{signing_key} (key id {}, version {})", or_dash(verification_key_id), or_dash(verification_key_version))
+}
+
+fn or_dash(text: &str) -> String {
+    if text.is_empty() { "-".to_owned() } else { text.to_owned() }
 }
 
 fn list_batches(batches: &[ExportBatchRecord]) -> String {
@@ -247,6 +343,31 @@ mod tests {
         let names: Vec<_> =
             parsed(line).expect("complete").signers.into_iter().map(|signer| signer.signing_key).collect();
         assert_eq!(names, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn rotation_of_a_signer_says_who_signs_until_when() {
+        let ended = SignatureInfoRecord {
+            id: 1,
+            signer: signer("export:310:v1").expect("a signer"),
+            thru_unix: Some(1_600_041_600),
+        };
+        let rotation = |dry_run, pem: Option<&str>| SignerRotation {
+            id: 7,
+            dry_run,
+            signer: signer("export-2::v2").expect("a signer"),
+            key_created: true,
+            public_key_pem: pem.map(str::to_owned),
+            ended: vec![ended.clone()],
+        };
+        let expect = "Files of export config 7 are signed by export-2 (key id -, version v2) from now on,
+and by export (key id 310, version v1) until 2020-09-14 00:00:00 UTC.
+The key was made.
+Its public half, to register with the phone platforms:
+PEM";
+        assert_eq!(rotation_text(&rotation(false, Some("PEM"))), expect);
+        let dry = rotation_text(&rotation(true, None));
+        assert!(dry.contains("would be signed by export-2") && dry.ends_with("The key would be made.\n"), "{dry}");
     }
 
     #[test]

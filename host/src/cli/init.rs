@@ -5,7 +5,7 @@ use super::failure::{Failure, failed};
 use super::output::show;
 use crate::config::{Config, FILE_NAME};
 use crate::server::open_services;
-use crate::signing::KeyFileError;
+use crate::signing::KeyError;
 use clap::Args;
 use serde_json::json;
 use std::fs::{DirBuilder, OpenOptions};
@@ -21,8 +21,8 @@ pub(super) const SIGNING_KEY: &str = "export";
 
 #[derive(Args)]
 #[command(after_help = "\
-Makes the folder (default ./tocsin-data) with tocsin.toml, where every setting is explained, a revision key, a signing key
-named \"export\", and the database. A folder that is in use is never touched.
+Makes the folder (default ./tocsin-data) with tocsin.toml, where every setting is explained, a root key, a revision key, a
+signing key named \"export\", and the database. A folder that is in use is never touched.
 
 Examples:
   tocsin init
@@ -98,8 +98,9 @@ fn fill(folder: &Path, config: &str) -> Result<(), Failure> {
     let file = folder.join(FILE_NAME);
     write_config(&file, config)?;
     let services = open_services(&Config::load(&file).map_err(failed)?).map_err(failed)?;
-    let made: Result<(), KeyFileError> = (|| {
-        services.keyring.create_revision_key()?;
+    // Opening has made the root key.
+    let made: Result<(), KeyError> = (|| {
+        services.keyring.create_first_revision_key(services.clock.now())?;
         services.keyring.create_signing_key(SIGNING_KEY)?;
         Ok(())
     })();
@@ -119,7 +120,7 @@ pub(super) fn write_config(file: &Path, text: &str) -> Result<(), Failure> {
 fn next_commands(global: &Global) -> String {
     let folder = global.data_option();
     format!(
-        "Made {data} with {FILE_NAME}, a revision key, the signing key \"{SIGNING_KEY}\" and an empty database.
+        "Made {data} with {FILE_NAME}, a root key, a revision key, the signing key \"{SIGNING_KEY}\" and an empty database.
 
 Next:
   tocsin serve{folder}

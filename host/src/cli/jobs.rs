@@ -4,6 +4,7 @@ use super::Global;
 use super::administration::send;
 use super::failure::Failure;
 use super::health_authorities::import_text;
+use super::keys::rotation_text;
 use super::output::{count, counted, show};
 use crate::admin::AdminRequest;
 use crate::jobs::Job;
@@ -62,6 +63,7 @@ fn text(job: Job, value: &Value) -> String {
             "Another run is importing key sets; nothing was done.".to_owned()
         }
         Job::ImportKeySets => import_text(&value["health_authorities"]),
+        Job::RotateKeys => rotation_text(value),
     }
 }
 
@@ -78,6 +80,11 @@ mod tests {
             Job::Purge,
             json!({"exposures_deleted": 14_000, "files_deleted": 1}),
             "Deleted 14,000 exposures and 1 export file.",
+        );
+        check(
+            Job::RotateKeys,
+            json!({"already_running": false, "dry_run": false, "created": null, "destroyed": [], "next_unix": 0}),
+            "No revision key was due. Next: 1970-01-01 00:00:00 UTC.",
         );
         let work =
             json!({"batches": 2, "files": ["us/1.zip"], "new_keys": 1001, "revised_keys": 1, "padding_keys": 987});

@@ -77,8 +77,8 @@ fn text(status: &Status, folder: &str) -> String {
     }
     if !can_seal_revision_tokens {
         text.push_str(&format!(
-            "warning: there is no revision key, so nobody gets a revision token; make one with `tocsin keys \
-             create-revision{folder}`\n"
+            "warning: there is no revision key, so nobody gets a revision token; `tocsin serve` makes one, and `tocsin \
+             keys rotate{folder}` too\n"
         ));
     }
     for KeySetState { issuer, last_success_unix: _, last_failure_unix: _, last_failure } in key_sets {
@@ -120,7 +120,7 @@ mod tests {
         let good = text(&status(true, 1, &[]), "");
         assert!(good.contains("14,000") && good.contains("2020-09-14") && !good.contains("warning"), "{good}");
         let bad = text(&status(false, 0, &["test"]), " --data x");
-        assert!(bad.contains("tocsin keys create-revision --data x") && bad.contains("\"test\" bypasses"), "{bad}");
+        assert!(bad.contains("tocsin keys rotate --data x") && bad.contains("\"test\" bypasses"), "{bad}");
         assert!(bad.contains("nobody can publish") && bad.contains("tocsin maintenance off"), "{bad}");
         assert!(bad.contains("\"gov\" were not imported: the server answered 404"), "{bad}");
         assert!(bad.contains("tocsin app add --help") && !bad.contains("export-config add"), "{bad}");

@@ -3,7 +3,7 @@
 
 use super::{Body, json, problem, text};
 use crate::services::Services;
-use crate::storage::administration::{AdminError, Administration, SignatureInfoRecord};
+use crate::storage::administration::{AdminError, Administration, SignatureInfoRecord, SignerRecord};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
@@ -73,8 +73,17 @@ impl ExportFiles {
 fn verification_keys(services: &Services) -> Result<Vec<serde_json::Value>, AdminError> {
     let now = services.clock.now().unix();
     let public_keys = services.keyring.public_keys();
-    let mut keys = Vec::new();
+    // A signer that ends for one config and goes on for another has two infos.
+    let mut active: Vec<(SignerRecord, bool)> = Vec::new();
     for SignatureInfoRecord { id: _, signer, thru_unix } in services.store.signature_info_records()? {
+        let signs = thru_unix.is_none_or(|thru| thru >= now);
+        match active.iter_mut().find(|(known, _)| *known == signer) {
+            Some((_, active)) => *active |= signs,
+            None => active.push((signer, signs)),
+        }
+    }
+    let mut keys = Vec::new();
+    for (signer, active) in active {
         let Some(public) = public_keys.iter().find(|key| key.name == signer.signing_key) else {
             continue;
         };
@@ -83,7 +92,7 @@ fn verification_keys(services: &Services) -> Result<Vec<serde_json::Value>, Admi
             "verification_key_version": signer.verification_key_version,
             "signature_algorithm": "1.2.840.10045.4.3.2",
             "public_key_pem": public.public_key_pem,
-            "active": thru_unix.is_none_or(|thru| thru >= now),
+            "active": active,
         }));
     }
     Ok(keys)

@@ -4,6 +4,7 @@
 use super::{Body, answer_of_component, json, problem, text};
 use crate::admin::{self, AdminRequest};
 use crate::engine::{Components, ServiceName};
+use crate::jobs::{self, Job};
 use crate::key_sets;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -34,6 +35,7 @@ impl PrivateRoutes {
             "/health" => return self.health().await,
             "/explain/publish" => return self.explain_publish(request).await,
             "/jwks" => return self.import_key_sets().await,
+            "/rotate-keys" => return self.rotate_keys().await,
             "/create-batches" | "/do-work" => ServiceName::Export,
             "/cleanup-exposure" | "/cleanup-export" => ServiceName::Purge,
             _ => return text(StatusCode::NOT_FOUND, "404 page not found\n"),
@@ -83,6 +85,19 @@ impl PrivateRoutes {
             Ok(Some(_)) => json(StatusCode::OK, &serde_json::json!({ "ok": true })),
             Ok(None) => json(StatusCode::OK, &serde_json::json!({ "error": "too early" })),
             Err(failures) => json(StatusCode::INTERNAL_SERVER_ERROR, &serde_json::json!({ "errors": failures })),
+        }
+    }
+
+    /// Answers as the components answer for their jobs.
+    async fn rotate_keys(&self) -> Response<Body> {
+        match jobs::run(&self.components, Job::RotateKeys).await {
+            Ok(report) if report["already_running"] == true => {
+                json(StatusCode::OK, &serde_json::json!({ "error": "too early" }))
+            }
+            Ok(_) => json(StatusCode::OK, &serde_json::json!({ "ok": true })),
+            Err(error) => {
+                json(StatusCode::INTERNAL_SERVER_ERROR, &serde_json::json!({ "errors": [error.to_string()] }))
+            }
         }
     }
 

@@ -1,10 +1,12 @@
 //! Secret files: made with mode 0600, refused when others can read them.
 
 use std::fmt;
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+use tocsin_domain::interval::Timestamp;
 
 /// A key file cannot be used.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ impl std::error::Error for KeyFileError {}
 
 /// Makes the folder of keys and the two inside it, with mode 0700.
 pub(super) fn make_folder(folder: &Path) -> Result<(), KeyFileError> {
-    for folder in [folder.to_owned(), folder.join("signing"), folder.join("revision")] {
+    for folder in [folder.to_owned(), folder.join("signing"), folder.join("root")] {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -80,5 +82,39 @@ pub(super) fn write_secret(path: &Path, content: &str) -> Result<(), KeyFileErro
         }
     })?;
     let written = file.write_all(content.as_bytes()).and_then(|()| file.sync_all());
-    written.map_err(|error| KeyFileError::io(path, &error))
+    // The name too must survive a power cut: what this key wraps will.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let named = written.and_then(|()| File::open(folder)).and_then(|folder| folder.sync_all());
+    named.map_err(|error| KeyFileError::io(path, &error))
+}
+
+/// The number that names a file.
+pub(super) fn number(name: &str, path: &Path) -> Result<u64, KeyFileError> {
+    // The store keeps 63 bits.
+    let number = name.parse().ok().filter(|number| (1..=i64::MAX.unsigned_abs() / 2).contains(number));
+    number.ok_or_else(|| KeyFileError::new(path, "must be named by a number, such as 1.key"))
+}
+
+/// Reads 256 bits of base64.
+pub(super) fn read_aes_key(path: &Path) -> Result<[u8; 32], KeyFileError> {
+    let bytes = tocsin_domain::base64::decode(read_secret(path)?.trim()).unwrap_or_default();
+    bytes.try_into().map_err(|_| {
+        KeyFileError::new(
+            path,
+            "is not 256 bits of base64; restore it from a backup (an empty file was never used and can be deleted)",
+        )
+    })
+}
+
+/// When a file was last written.
+pub(super) fn modified(path: &Path) -> Result<Timestamp, KeyFileError> {
+    let metadata = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    let time = metadata.map_err(|error| KeyFileError::io(path, &error))?;
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    Ok(Timestamp::from_unix(i64::try_from(seconds).unwrap_or(i64::MAX)))
+}
+
+/// Deletes a file.
+pub(super) fn remove(path: &Path) -> Result<(), KeyFileError> {
+    std::fs::remove_file(path).map_err(|error| KeyFileError::io(path, &error))
 }

@@ -331,6 +331,22 @@ pub trait Administration {
     fn signature_info_records(&self) -> Result<Vec<SignatureInfoRecord>, AdminError>;
     /// Ends a signature info at `thru`.
     fn end_signature_info(&self, id: u64, thru: Timestamp) -> Result<(), AdminError>;
+    /// Has a signer sign the files of an export config that are made from now on, also those of batches that exist. One
+    /// that signs them already, or was to end, has no end afterwards.
+    fn add_export_config_signer(
+        &self,
+        id: u64,
+        signer: &SignerRecord,
+        now: Timestamp,
+    ) -> Result<SignatureInfoRecord, AdminError>;
+    /// Ends a signer of an export config at `thru`; an earlier end stays. Other configs keep it: what is returned may
+    /// therefore have an id of its own. The last signer of a config cannot end.
+    fn end_export_config_signer(
+        &self,
+        id: u64,
+        signature_info_id: u64,
+        thru: Timestamp,
+    ) -> Result<SignatureInfoRecord, AdminError>;
     /// At most `limit` batches, of one config or of all, latest end first.
     fn export_batches(&self, config_id: Option<u64>, limit: u32) -> Result<Vec<ExportBatchRecord>, AdminError>;
     /// The files of a batch, in the order they were registered.
@@ -386,8 +402,48 @@ pub(crate) fn check_export_config(new: &NewExportConfig) -> Result<(), AdminErro
     })?;
     require(new.max_records_override != Some(0), || "max_records_override cannot be 0".to_owned())?;
     require(new.thru_unix.is_none_or(|thru| thru > new.from_unix), || "the config ends before it starts".to_owned())?;
-    require(new.signers.len() <= 10, || "at most ten signers: phones may ignore more".to_owned())?;
+    require(new.signers.len() <= MAX_SIGNERS, || "at most ten signers: phones may ignore more".to_owned())?;
     new.signers.iter().try_for_each(check_signer)
+}
+
+/// Signers of a file.
+const MAX_SIGNERS: usize = 10;
+
+/// Whether a signer can be added to those of a config.
+pub(crate) fn check_new_signer(
+    new: &SignerRecord,
+    signers: &[SignatureInfoRecord],
+    now: Timestamp,
+) -> Result<(), AdminError> {
+    check_signer(new)?;
+    let signs = |info: &&SignatureInfoRecord| info.thru_unix.is_none_or(|thru| thru >= now.unix());
+    let others: Vec<&SignerRecord> =
+        signers.iter().filter(signs).map(|info| &info.signer).filter(|signer| *signer != new).collect();
+    let SignerRecord { signing_key: _, verification_key_id: id, verification_key_version: version } = new;
+    let names_same =
+        |other: &&&SignerRecord| other.verification_key_id == *id && other.verification_key_version == *version;
+    if let Some(same) = others.iter().find(names_same) {
+        return Err(AdminError::Invalid(format!(
+            "the key `{}` signs as verification key id `{id}`, version `{version}` already, and phones could not tell the \
+             two apart: choose another version",
+            same.signing_key
+        )));
+    }
+    require(others.len() < MAX_SIGNERS, || "at most ten signers: phones may ignore more".to_owned())
+}
+
+/// Whether a signer of a config can end at `thru`: another must go on.
+pub(crate) fn check_last_signer(
+    ending: &SignatureInfoRecord,
+    signers: &[SignatureInfoRecord],
+    thru: Timestamp,
+) -> Result<(), AdminError> {
+    let goes_on = |other: &SignatureInfoRecord| {
+        other.id != ending.id && other.thru_unix.is_none_or(|other_thru| other_thru > thru.unix())
+    };
+    require(signers.iter().any(goes_on), || {
+        "files would not be signed any more, and no phone would take them: add another signer first".to_owned()
+    })
 }
 
 fn check_signer(signer: &SignerRecord) -> Result<(), AdminError> {

@@ -16,7 +16,7 @@ use tocsin_host::storage::administration::{
 pub fn set_up(folder: &Path, authority: &HealthAuthority) -> (Config, Arc<Services>) {
     let config = test_config(folder);
     let services = open_services(&config).expect("opens");
-    services.keyring.create_revision_key().expect("created");
+    services.keyring.create_first_revision_key(services.clock.now()).expect("created");
     services.keyring.create_signing_key("export").expect("created");
     let new = NewHealthAuthority {
         issuer: ISSUER.into(),

@@ -81,7 +81,6 @@ impl TestServer {
     }
 
     async fn set_up(&self) {
-        self.admin(AdminRequest::CreateRevisionKey).await;
         self.admin(AdminRequest::CreateSigningKey { name: "export".to_owned() }).await;
         self.admin(AdminRequest::AddHealthAuthority(NewHealthAuthority {
             issuer: ISSUER.to_owned(),

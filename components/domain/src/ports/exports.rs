@@ -66,7 +66,8 @@ pub struct LeasedBatch {
     pub lease: BatchLease,
     /// The times of upload (or revision) it covers.
     pub window: Window,
-    /// The config as it was when the batch was created.
+    /// The config as it was when the batch was created, but for its signers: those are the config's of now, so that a
+    /// signer that was replaced meanwhile has its successor.
     pub config: ExportConfig,
 }
 

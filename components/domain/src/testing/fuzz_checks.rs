@@ -122,6 +122,7 @@ fn health_authorities() -> FakeHealthAuthorities {
         issuer: issuer.to_owned(),
         audience: AUDIENCE.to_owned(),
         name: "Health".to_owned(),
+        statistics_enabled: true,
         keys: vec![key(KEY_VERSION, at(-1000), None), key("expired", at(-1000), Some(at(-1)))],
     };
     let authorities = vec![authority(HEALTH_AUTHORITY, ISSUER), authority(HealthAuthorityId(6), "other.example")];

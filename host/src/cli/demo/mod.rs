@@ -163,7 +163,7 @@ impl Demo {
             init.extend(["--set".to_owned(), format!("{name}={value}")]);
         }
         self.stage.do_run(&init)?;
-        self.line("keys", &format!("a revision key, and {SIGNING_KEY:?} to sign export files"));
+        self.line("keys", &format!("a root key, a revision key, and {SIGNING_KEY:?} to sign export files"));
 
         let (private, public) = (self.file("authority.pem"), self.file("authority.pub.pem"));
         self.stage.do_run(&["keys", "create-file", &private, "--public", &public])?;

@@ -123,14 +123,18 @@ impl Sealing for LengthOnly {
 mod tests {
     use super::*;
     use crate::signing::Keyring;
+    use crate::storage::{SqliteOptions, SqliteStore};
     use std::collections::BTreeSet;
+    use std::sync::Arc;
+    use tocsin_domain::interval::Timestamp;
     use tocsin_domain::testing::random::FakeRandom;
 
     #[test]
     fn token_of_the_model_is_as_long_as_a_real_one() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let keyring = Keyring::open(folder.path()).expect("opens");
-        keyring.create_revision_key().expect("created");
+        let store = SqliteStore::open(&folder.path().join("tocsin.db"), &SqliteOptions::default()).expect("opens");
+        let keyring = Keyring::open(&folder.path().join("keys"), Arc::new(store)).expect("opens");
+        keyring.create_first_revision_key(Timestamp::from_unix(1_600_000_000)).expect("created");
         for keys in [1, 14, 28, 30] {
             let entry = TokenEntry {
                 key: TemporaryExposureKey::new([9; 16]),

@@ -7,6 +7,8 @@ mod exporting;
 mod leasing;
 mod publishing;
 mod retaining;
+mod revision_keys;
+mod signing;
 
 pub(crate) use administering::*;
 pub(crate) use counting::*;
@@ -14,9 +16,11 @@ pub(crate) use exporting::*;
 pub(crate) use leasing::*;
 pub(crate) use publishing::*;
 pub(crate) use retaining::*;
+pub(crate) use revision_keys::*;
+pub(crate) use signing::*;
 
-use super::Administration;
 use super::administration::{ExportConfigRecord, NewExportConfig, SignerRecord};
+use super::{Administration, RevisionKeys};
 use tocsin_domain::exposure::{NewExposure, ReportType, Revision, SelectedExposure, StoredExposure, TransmissionRisk};
 use tocsin_domain::health_authority::HealthAuthorityId;
 use tocsin_domain::interval::{IntervalNumber, RollingPeriod, Timestamp};
@@ -31,7 +35,16 @@ use tocsin_domain::tek::TemporaryExposureKey;
 
 /// All that a store is.
 pub(crate) trait Store:
-    Exposures + Exports + Retention + Leases + AuthorizedApps + HealthAuthorities + Statistics + Administration + Sync
+    Exposures
+    + Exports
+    + Retention
+    + Leases
+    + AuthorizedApps
+    + HealthAuthorities
+    + Statistics
+    + Administration
+    + RevisionKeys
+    + Sync
 {
 }
 
@@ -44,6 +57,7 @@ impl<S> Store for S where
         + HealthAuthorities
         + Statistics
         + Administration
+        + RevisionKeys
         + Sync
 {
 }
@@ -117,6 +131,15 @@ macro_rules! conformance_tests {
             filename_root_is_unique_in_its_bucket_without_regard_to_case
             signers_are_shared_between_configs_until_they_end
             status_counts_exposures_and_open_batches
+            revision_keys_are_listed_by_id_as_they_were_inserted
+            id_of_a_revision_key_is_used_once_even_after_its_end
+            destroyed_revision_key_leaves_its_times_only
+            revision_keys_are_rewrapped_all_or_none
+            added_signer_signs_batches_that_exist_already
+            signer_is_added_once_and_reopened_when_it_was_to_end
+            signer_whose_name_phones_could_confuse_is_refused
+            ended_signer_of_one_config_still_signs_for_another
+            last_signer_of_a_config_cannot_end
         );
     };
     (@each $open:path: $($claim:ident)*) => {

@@ -8,7 +8,7 @@ use super::super::administration::{
 };
 use super::directory::{json_column, load_apps, load_health_authorities};
 use super::failure::id_to_column;
-use super::{SqliteStore, key_sets, out_of_range};
+use super::{SqliteStore, key_sets, out_of_range, signers};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 use tocsin_domain::health_authority::HealthAuthorityKey;
 use tocsin_domain::interval::Timestamp;
@@ -161,6 +161,26 @@ impl Administration for SqliteStore {
         self.end("signature_info", "signature info", id, thru)
     }
 
+    fn add_export_config_signer(
+        &self,
+        id: u64,
+        signer: &SignerRecord,
+        now: Timestamp,
+    ) -> Result<SignatureInfoRecord, AdminError> {
+        let signer = signer.clone();
+        self.writer.call(move |writer| writer.transaction(|connection| signers::add(connection, id, &signer, now)))
+    }
+
+    fn end_export_config_signer(
+        &self,
+        id: u64,
+        signature_info_id: u64,
+        thru: Timestamp,
+    ) -> Result<SignatureInfoRecord, AdminError> {
+        let end = move |connection: &Connection| signers::end(connection, id, signature_info_id, thru);
+        self.writer.call(move |writer| writer.transaction(end))
+    }
+
     fn export_batches(&self, config_id: Option<u64>, limit: u32) -> Result<Vec<ExportBatchRecord>, AdminError> {
         Ok(self.shared.readers.read(|connection| load_batches(connection, config_id, limit))?)
     }
@@ -191,7 +211,7 @@ impl SqliteStore {
 }
 
 /// An id or a count in a column.
-fn id_of(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn id_of(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(column)?;
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
@@ -227,7 +247,7 @@ fn write_app(
     Ok(connection.execute(sql, values))
 }
 
-fn json<T: serde::Serialize>(list: &[T]) -> String {
+pub(super) fn json<T: serde::Serialize>(list: &[T]) -> String {
     // Unwrap safety: called with lists of strings and of numbers, which JSON can hold.
     serde_json::to_string(list).unwrap()
 }
@@ -277,7 +297,7 @@ fn add_export_config(connection: &Connection, new: NewExportConfig) -> Result<Ex
 }
 
 /// The signature info of a signer that has no end, which is added when there is none.
-fn signature_info_id(connection: &Connection, signer: &SignerRecord) -> rusqlite::Result<u64> {
+pub(super) fn signature_info_id(connection: &Connection, signer: &SignerRecord) -> rusqlite::Result<u64> {
     let SignerRecord { signing_key, verification_key_id, verification_key_version } = signer;
     let values = (signing_key, verification_key_id, verification_key_version);
     let find = "SELECT id FROM signature_info WHERE signing_key = ?1 AND verification_key_id = ?2

@@ -134,7 +134,8 @@ fn lease_batch(connection: &Connection, now: Timestamp, until: Timestamp) -> Res
             "UPDATE export_batch SET state = 'leased', lease_token = lease_token + 1, lease_expires = ?2
              WHERE id = (SELECT id FROM export_batch WHERE state IN ('open', 'leased') AND end_at < ?1
                  AND (state = 'open' OR lease_expires <= ?1) ORDER BY end_at, id LIMIT 1)
-             RETURNING id, lease_token, start_at, end_at, config",
+             RETURNING id, lease_token, start_at, end_at, config,
+                 (SELECT signature_info_ids FROM export_config WHERE export_config.id = config_id)",
         )?
         .query_row((now.unix(), until.unix()), |row| {
             let lease = BatchLease {
@@ -142,7 +143,10 @@ fn lease_batch(connection: &Connection, now: Timestamp, until: Timestamp) -> Res
                 token: row.get::<_, i64>(1)?.cast_unsigned(),
             };
             let window = Window { start: Timestamp::from_unix(row.get(2)?), end: Timestamp::from_unix(row.get(3)?) };
-            Ok(LeasedBatch { lease, window, config: to_config(json_column(row, 4)?) })
+            // The signers of the batch's own time may have ended: a file is signed by those of the time it is made.
+            let signature_info_ids = json_column(row, 5)?;
+            let config = ExportConfig { signature_info_ids, ..to_config(json_column(row, 4)?) };
+            Ok(LeasedBatch { lease, window, config })
         })
         .optional()?;
     Ok(lease)

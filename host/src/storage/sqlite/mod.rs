@@ -18,8 +18,10 @@ mod key_sets;
 mod leases;
 mod readers;
 mod retention;
+mod revision_keys;
 mod schema;
 mod selection;
+mod signers;
 mod statistics;
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,9 @@ use rusqlite::Connection;
 use std::path::Path;
 
 /// All migrations in order; the schema number of a file is how many it has had. Append only.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_revision_keys.sql"),
     include_str!("migrations/0003_key_sets.sql"),
     include_str!("migrations/0004_statistics.sql"),
 ];
