@@ -478,6 +478,22 @@ mod tests {
     }
 
     #[test]
+    fn every_field_that_the_guide_for_movers_names_exists() {
+        let guide = include_str!("../../docs/moving-from-the-reference.md");
+        let config = toml::Value::try_from(Config::parse("").expect("valid")).expect("TOML");
+        let mut fields = 0;
+        for row in guide.lines().filter(|line| line.starts_with("| `")) {
+            let column = row.split('|').nth(2).unwrap_or_default();
+            for name in column.split('`').skip(1).step_by(2).filter(|name| name.contains('.')) {
+                let found = name.split('.').try_fold(&config, |value, part| value.get(part));
+                assert!(found.is_some(), "{name} in {row}");
+                fields += 1;
+            }
+        }
+        assert!(fields > 40, "{fields} fields found: the table looks different");
+    }
+
+    #[test]
     fn example_file_parses_and_states_the_defaults() {
         let example = include_str!("../../docs/tocsin.example.toml");
         assert_eq!(Config::parse(example).expect("the example is valid"), Config::parse("").expect("valid"));
