@@ -163,10 +163,11 @@ async fn values_of_the_wrong_type_or_range_are_named() {
             target.check(&body.clone(), JSON, body, refusal(400, "bad_request", &error)).await;
         }
     }
-    // The reference takes these for numbers out of range; here they are no numbers at all.
+    // Too large for every type, and numbers all the same.
     for number in ["1e999", "-1e999", &"9".repeat(60_000)] {
         let body = format!("{{\"symptomOnsetInterval\":{number}}}");
-        target.check("huge", JSON, body, refusal(400, "bad_request", "malformed json at position")).await;
+        let expect = refusal(400, "bad_request", "invalid value \"symptomOnsetInterval\" at position");
+        target.check("huge", JSON, body, expect).await;
     }
     for top in ["1", "true", "\"x\"", "[]", "[{}]"] {
         target.check(top, JSON, top, refusal(400, "bad_request", "invalid value \"\" at position")).await;
