@@ -22,6 +22,8 @@ fn request() -> PublishRequest<'static> {
         symptom_onset_interval: today - 100,
         traveler: true,
         revision_token: "CgExEgA=".into(),
+        regions: Vec::new(),
+        chaff: None,
     }
 }
 

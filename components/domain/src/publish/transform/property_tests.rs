@@ -407,7 +407,7 @@ proptest! {
 
     #[test]
     fn onset_is_the_first_plausible_one(case in any_case()) {
-        let found = onset(case.request.symptom_onset_interval, case.claims.as_ref(), &case.settings, case.now);
+        let found = Onset::of(case.request.symptom_onset_interval, case.claims.as_ref(), &case.settings, case.now).interval();
         prop_assert_eq!(i64::from(found.get()), case.onset());
         prop_assert!(found < case.now.interval() || case.settings.default_onset_days_ago == 0);
     }

@@ -134,7 +134,8 @@ pub(super) fn expect(before: &Rows, sent: &Sent<'_>) -> Expected {
         match revised(&before[&key.key], &key) {
             Ok(None) => {}
             Ok(Some(revision)) => {
-                output.push(key);
+                // The stored row, changed, and not what was sent.
+                output.push(before[&key.key].exposure);
                 let row = Row {
                     revision: Some(revision),
                     health_authority: sent.claims.as_ref().map(|claims| claims.health_authority),

@@ -25,6 +25,7 @@ fn submission_between(before: &[FakeRow], after: &[FakeRow]) -> Option<Submissio
         health_authority: any.health_authority,
         inserts: inserts.iter().map(|row| row.exposure).collect(),
         revisions: revised.iter().filter_map(revision_of).collect(),
+        statistics: None,
     })
 }
 
