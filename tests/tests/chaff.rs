@@ -93,7 +93,12 @@ fn observe(address: SocketAddr, mix: &mut Mix, each: usize) -> (Vec<RawAnswer>, 
     while real.len() < each || imitated.len() < each {
         let is_chaff = real.len() >= each || (imitated.len() < each && mix.random.below(2) == 0);
         if is_chaff {
-            imitated.push(client.send(&chaff(b"{\"padding\":\"what an app sends\"}")));
+            // Marked in the header, or in the body.
+            let request = match mix.random.below(2) {
+                0 => chaff(b"{\"padding\":\"what an app sends\"}"),
+                _ => publish(b"{\"chaff\":true,\"padding\":\"what an app sends\"}"),
+            };
+            imitated.push(client.send(&request));
         } else {
             real.push(client.send(&publish(&mix.next())));
         }

@@ -183,8 +183,8 @@ impl Crash {
                 std::fs::copy(self.folder.join(name), copy.path().join(name)).expect("copied");
             }
         }
-        let stored = read_store(&copy.path().join("tocsin.db"));
-        let stored: HashSet<Key> = stored.into_keys().collect();
+        let database = copy.path().join("tocsin.db");
+        let stored: HashSet<Key> = read_store(&database).into_keys().collect();
         self.stored_unacknowledged = 0;
         let mut found = 0;
         for publish in &self.publishes {
@@ -198,6 +198,9 @@ impl Crash {
             found += count;
         }
         assert_eq!(found, stored.len(), "nothing is stored that nobody sent");
+        let publishes = self.publishes.iter().filter(|publish| publish.is_acknowledged()).count();
+        let expect = (publishes + self.stored_unacknowledged, found);
+        assert_eq!(read_statistics(&database), expect, "what is stored is counted, and nothing else");
     }
 
     /// Everything an index lists is whole, and what was listed before is listed still, with the same bytes.
@@ -279,6 +282,14 @@ fn is_file_name(name: &str) -> bool {
     numbers.is_some_and(|numbers| {
         numbers.split('-').count() == 3 && numbers.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit())
     })
+}
+
+/// Publishes and keys that are counted for the health authority.
+fn read_statistics(database: &Path) -> (usize, usize) {
+    let connection = rusqlite::Connection::open(database).expect("opens");
+    let sql = "SELECT ifnull(sum(requests_unknown + requests_android + requests_ios), 0), ifnull(sum(keys), 0)
+               FROM statistics";
+    connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("counts")
 }
 
 /// The keys that phones sent, with the time they are stored under.

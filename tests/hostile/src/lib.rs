@@ -20,7 +20,7 @@ mod bindings {
     });
 }
 
-use bindings::exports::tocsin::component::publisher::{Guest, PublishRequest, PublishResponse};
+use bindings::exports::tocsin::component::publisher::{Guest, PublishRequest, Response, StatisticsRequest};
 
 /// More than any request of the tests holds.
 const MAX_BODY_BYTES: usize = 64_000;
@@ -30,15 +30,30 @@ const OK: &[u8] = b"{\"status\":\"ok\"}";
 struct Component;
 
 impl Guest for Component {
-    fn publish(request: PublishRequest) -> PublishResponse {
-        let PublishRequest { content_type: _, body } = request;
+    fn publish(request: PublishRequest) -> Response {
+        let PublishRequest { api: _, content_type: _, user_agent: _, body } = request;
+        let text = String::from_utf8_lossy(&body);
+        let response = |status, body| Response { status, chaff: false, body };
+        match word(&text) {
+            "ok" => response(200, OK.to_vec()),
+            "huge" => response(200, vec![b'x'; 12 * MIB]),
+            "status" => response(7, OK.to_vec()),
+            // As publish does it; also what makes the component import the verifier, and compose with verification.
+            "verify" => response(verify(&text), OK.to_vec()),
+            _ => misbehave(&text),
+        }
+    }
+
+    fn statistics(request: StatisticsRequest) -> Response {
+        let StatisticsRequest { content_type: _, authorization: _, body } = request;
+        misbehave(&String::from_utf8_lossy(&body))
+    }
+
+    fn explain(request: PublishRequest) -> String {
+        let PublishRequest { api: _, content_type: _, user_agent: _, body } = request;
         let text = String::from_utf8_lossy(&body);
         match word(&text) {
-            "ok" => PublishResponse { status: 200, body: OK.to_vec() },
-            "huge" => PublishResponse { status: 200, body: vec![b'x'; 12 * MIB] },
-            "status" => PublishResponse { status: 7, body: OK.to_vec() },
-            // As publish does it; also what makes the component import the verifier, and compose with verification.
-            "verify" => PublishResponse { status: verify(&text), body: OK.to_vec() },
+            "ok" => "{}".to_owned(),
             _ => misbehave(&text),
         }
     }
