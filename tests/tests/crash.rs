@@ -289,7 +289,9 @@ fn read_statistics(database: &Path) -> (usize, usize) {
     let connection = rusqlite::Connection::open(database).expect("opens");
     let sql = "SELECT ifnull(sum(requests_unknown + requests_android + requests_ios), 0), ifnull(sum(keys), 0)
                FROM statistics";
-    connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("counts")
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?));
+    let (publishes, keys) = connection.query_row(sql, [], row).expect("counts");
+    (publishes as usize, keys as usize)
 }
 
 /// The keys that phones sent, with the time they are stored under.

@@ -119,7 +119,10 @@ impl Publisher<'_> {
             let now = self.clock.now();
             let transformed =
                 transform(request, claims.as_ref(), self.settings, now).map_err(PublishError::Transform)?;
-            let count = |inserted, revised| PublishStatistics::new(now, platform, transformed.ages, inserted, revised);
+            // By the hour that the keys are stored under, which is all that is kept of the time of upload.
+            let uploaded = now.truncate(i64::try_from(self.settings.truncate_window_seconds).unwrap_or(i64::MAX));
+            let count =
+                |inserted, revised| PublishStatistics::new(uploaded, platform, transformed.ages, inserted, revised);
             match self.store(&transformed, &token, policy, &mut submission, count) {
                 Ok(decision) => {
                     let entries = token.succeed(&decision.token_entries, oldest_end(self.settings, now));

@@ -58,11 +58,11 @@ impl Ages {
 }
 
 impl PublishStatistics {
-    /// Of a publish at `now` that stored `inserted` and revised `revised` keys.
-    pub fn new(now: Timestamp, platform: Platform, ages: Ages, inserted: usize, revised: usize) -> Self {
+    /// Of a publish that counts as uploaded at `uploaded`, which stored `inserted` and revised `revised` keys.
+    pub fn new(uploaded: Timestamp, platform: Platform, ages: Ages, inserted: usize, revised: usize) -> Self {
         let Ages { oldest_key, onset } = ages;
         Self {
-            hour: now.truncate(HOUR_SECONDS),
+            hour: uploaded.truncate(HOUR_SECONDS),
             platform,
             keys: u32::try_from(inserted.saturating_add(revised)).unwrap_or(u32::MAX),
             revision: revised > 0,

@@ -90,3 +90,16 @@ fn publish_that_fails_or_has_no_certificate_is_not_counted() {
     assert_eq!(world.exposures.rows().len(), 1);
     assert_eq!(world.exposures.hours(HealthAuthorityId(1)), Ok(vec![]));
 }
+
+#[test]
+fn publish_counts_in_the_hour_that_its_keys_are_stored_under() {
+    let mut world = World::new();
+    for (window, expect) in [(600, "12:00"), (3600, "12:00"), (4 * 3600, "12:00"), (24 * 3600, "00:00")] {
+        world.settings.truncate_window_seconds = window;
+        world.publish(&request("confirmed", &[u8::try_from(window / 600).expect("small")]));
+        let hours = world.exposures.hours(HealthAuthorityId(1)).expect("statistics");
+        let hour = format!("2020-09-14T{expect}:00Z");
+        assert!(hours.iter().any(|row| crate::interval::rfc3339(row.hour) == hour), "{window}: {hours:?}");
+    }
+    assert_eq!(world.exposures.hours(HealthAuthorityId(1)).expect("statistics").len(), 2);
+}
