@@ -1,0 +1,6 @@
+//! Device attestation: does this submission come from a genuine device that runs the genuine app? Pure logic, without
+//! WebAssembly, network, clock or files; the validator components around it only translate.
+//!
+//! [`contract`] has the words of `tocsin:validator` as Rust types. Each method is a module.
+
+pub mod contract;
