@@ -4,3 +4,4 @@
 //! [`contract`] has the words of `tocsin:validator` as Rust types. Each method is a module.
 
 pub mod contract;
+pub mod x509;
