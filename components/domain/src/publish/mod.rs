@@ -7,5 +7,6 @@ pub mod response;
 pub mod revision;
 pub mod revision_token;
 pub mod service;
+pub mod transcript;
 
 pub mod transform;
