@@ -3,5 +3,6 @@
 //!
 //! [`contract`] has the words of `tocsin:validator` as Rust types. Each method is a module.
 
+pub mod android_key;
 pub mod contract;
 pub mod x509;
