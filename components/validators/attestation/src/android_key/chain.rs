@@ -6,6 +6,7 @@
 //! - provisioned remotely: root, intermediate, server, attestation, target.
 
 use der::asn1::ObjectIdentifier;
+use sha2::{Digest, Sha256};
 
 use crate::contract::{Rejection, Services, Stage};
 use crate::x509::{BasicConstraints, Certificate, find_same_anchor};
@@ -71,9 +72,10 @@ impl<'a> Chain<'a> {
         Ok(verified)
     }
 
-    /// SHA-256 of the target's certificate.
-    pub fn target_sha256(&self) -> [u8; 32] {
-        self.target.sha256()
+    /// SHA-256 of the attested key. Not of its certificate: ECDSA signatures can be changed into others that verify as
+    /// well, and a key used twice would look like two.
+    pub fn target_key_sha256(&self) -> [u8; 32] {
+        Sha256::digest(self.target.spki).into()
     }
 
     fn all(&self) -> impl Iterator<Item = &Certificate<'a>> {

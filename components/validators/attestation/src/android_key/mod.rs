@@ -60,24 +60,36 @@ fn judge(
     let description = KeyDescription::parse(extension)
         .map_err(|malformed| Rejection::new("ka-extension", Stage::Parse, malformed.0))?;
 
-    // A slice of another length is unequal.
-    if !bool::from(description.attestation_challenge.ct_eq(binding.as_slice())) {
-        return Err(Rejection::new("binding-mismatch", Stage::Binding, "the key attests another submission"));
-    }
-    check_key(&description, config)?;
-    check_device(&description, config)?;
-    check_app(&description, config, &submission.app)?;
-    check_age(&description, config, services.now())?;
+    check_description(&description, binding, &submission.app, config, services.now())?;
 
     let remembered = i64::from(config.max_age_seconds) + i64::from(config.skew_seconds);
     Ok(Acceptance {
         signals: signals(&description, provisioning),
         commits: vec![Commit::ClaimOnce {
             space: CLAIM_SPACE.to_owned(),
-            digest: chain.target_sha256(),
+            digest: chain.target_key_sha256(),
             expires_at: services.now().saturating_add(remembered),
         }],
     })
+}
+
+/// Steps 7 to 13: what an attestation must say about a submission with that hash, from that app, at `now` (Unix seconds).
+/// Whether it may be believed is not asked here.
+pub fn check_description(
+    description: &KeyDescription<'_>,
+    binding: &[u8],
+    app: &str,
+    config: &AndroidKeyConfig,
+    now: i64,
+) -> Result<(), Rejection> {
+    // Slices of different lengths are unequal.
+    if !bool::from(description.attestation_challenge.ct_eq(binding)) {
+        return Err(Rejection::new("binding-mismatch", Stage::Binding, "the key attests another submission"));
+    }
+    check_key(description, config)?;
+    check_device(description, config)?;
+    check_app(description, config, app)?;
+    check_age(description, config, now)
 }
 
 /// What does not depend on the evidence; the binding that is expected.

@@ -1,0 +1,6 @@
+//! Android Key Attestation: real chains of phones where the vectors are present, and chains of our own making for every
+//! reason to refuse one.
+
+mod reading;
+mod real;
+mod support;
