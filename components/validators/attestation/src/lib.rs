@@ -4,5 +4,7 @@
 //! [`contract`] has the words of `tocsin:validator` as Rust types. Each method is a module.
 
 pub mod android_key;
+pub mod apple;
+pub mod cbor;
 pub mod contract;
 pub mod x509;
