@@ -102,13 +102,13 @@ mod tests {
 
     #[test]
     fn defaults_are_secure_and_names_are_checked() {
-        let config: AndroidKeyConfig = serde_json::from_str("{}").unwrap();
+        let config: AndroidKeyConfig = serde_json::from_str("{}").expect("a config");
         assert_eq!(config, AndroidKeyConfig::default());
         assert_eq!(config.security_level, RequiredLevel::Tee);
         assert!(config.require_verified_boot && config.require_challenge && config.certificate_sha256.is_empty());
         assert!(serde_json::from_str::<AndroidKeyConfig>(r#"{"require_locked":false}"#).is_err());
         assert!(serde_json::from_str::<AndroidKeyConfig>(r#"{"security_level":"software"}"#).is_err());
-        let config: AndroidKeyConfig = serde_json::from_str(r#"{"security_level":"strong-box"}"#).unwrap();
+        let config: AndroidKeyConfig = serde_json::from_str(r#"{"security_level":"strong-box"}"#).expect("a config");
         assert_eq!(config.security_level, RequiredLevel::StrongBox);
     }
 

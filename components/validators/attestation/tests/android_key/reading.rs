@@ -13,8 +13,8 @@ use crate::support::{read_chain, read_chains, to_base64};
 #[test]
 fn every_field_of_real_attestations_is_read_as_googles_verifier_reads_it() {
     for (name, chain, expected) in read_chains() {
-        let leaf = Certificate::parse(&chain[0]).unwrap();
-        let description = KeyDescription::parse(attestation(&leaf)).unwrap();
+        let leaf = Certificate::parse(&chain[0]).expect("a certificate");
+        let description = KeyDescription::parse(attestation(&leaf)).expect("an attestation");
         assert_eq!(describe(&description), expected, "{name}");
     }
 }
@@ -26,21 +26,21 @@ fn malformed_attestations_are_refused_by_the_rule_they_break() {
         ("invalid/tags_not_in_ascending_order", "the tags of an authorization list do not ascend"),
     ] {
         let Some(chain) = read_chain(name) else { return };
-        let leaf = Certificate::parse(&chain[0]).unwrap();
-        assert_eq!(KeyDescription::parse(attestation(&leaf)).unwrap_err().0, rule);
+        let leaf = Certificate::parse(&chain[0]).expect("a certificate");
+        assert_eq!(KeyDescription::parse(attestation(&leaf)).expect_err("a refusal").0, rule);
     }
 }
 
 #[test]
 fn every_cut_of_a_real_attestation_is_refused() {
     for (name, chain, _) in read_chains() {
-        let leaf = Certificate::parse(&chain[0]).unwrap();
+        let leaf = Certificate::parse(&chain[0]).expect("a certificate");
         let whole = attestation(&leaf);
         for length in 0..whole.len() {
             assert!(KeyDescription::parse(&whole[..length]).is_err(), "{name} cut to {length}");
         }
         assert_eq!(
-            KeyDescription::parse(&[whole, &[0]].concat()).unwrap_err().0,
+            KeyDescription::parse(&[whole, &[0]].concat()).expect_err("a refusal").0,
             "something follows the last member",
             "{name}"
         );
@@ -50,8 +50,8 @@ fn every_cut_of_a_real_attestation_is_refused() {
 #[test]
 fn debug_output_shows_nothing_of_the_device() {
     for (_, chain, _) in read_chains() {
-        let leaf = Certificate::parse(&chain[0]).unwrap();
-        let text = format!("{:?}", KeyDescription::parse(attestation(&leaf)).unwrap());
+        let leaf = Certificate::parse(&chain[0]).expect("a certificate");
+        let text = format!("{:?}", KeyDescription::parse(attestation(&leaf)).expect("an attestation"));
         assert!(text.starts_with("KeyDescription { attestation_version: "), "{text}");
         assert!(text.len() < 60, "{text}");
     }
@@ -125,7 +125,7 @@ fn list(list: &AuthorizationList<'_>) -> Value {
         |set: &Option<Vec<u64>>| set.as_ref().map(|set| json!(set.iter().map(u64::to_string).collect::<Vec<_>>()));
     let number = |value: &Option<u64>| value.map(|value| json!(value.to_string()));
     let flag = |value: &bool| value.then_some(json!(true));
-    let text = |value: &Option<&[u8]>| value.map(|value| json!(std::str::from_utf8(value).unwrap()));
+    let text = |value: &Option<&[u8]>| value.map(|value| json!(std::str::from_utf8(value).expect("text")));
     let origin = origin.map(|origin| match origin {
         Origin::Generated => json!("GENERATED"),
         Origin::Derived => json!("DERIVED"),

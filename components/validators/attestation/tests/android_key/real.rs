@@ -33,13 +33,14 @@ fn begin_code(chain: &[Vec<u8>], host: &Host) -> &'static str {
 #[test]
 fn genuine_chains_lead_to_googles_root_though_they_end_in_another_certificate_of_it() {
     for (name, chain, _) in read_chains() {
-        let (device, _) = name.split_once('/').unwrap();
+        let (device, _) = name.split_once('/').expect("a folder");
         let host = host(device);
-        assert!(!host.anchors.contains(chain.last().unwrap()), "{name}");
+        assert!(!host.anchors.contains(chain.last().expect("a root")), "{name}");
         if device == "marlin" {
             assert_eq!(begin_code(&chain, &host), "ka-root", "{name}: a software root");
         } else {
-            let (provisioning, _) = Chain::parse(&chain).unwrap().verify(&host.anchors, &host).unwrap();
+            let (provisioning, _) =
+                Chain::parse(&chain).expect("a chain").verify(&host.anchors, &host).expect("a good chain");
             assert_eq!(provisioning, Provisioning::Remote, "{name}");
             assert_eq!(begin_code(&chain, &host), "binding-mismatch", "{name}");
         }
@@ -85,9 +86,10 @@ fn factory_certificates_may_have_expired_but_not_lie_in_the_future() {
 fn a_malformed_extension_of_a_genuine_chain_is_refused() {
     let Some(chain) = read_chain("invalid/malformed_rot_device_locked") else { return };
     let host = host("invalid");
-    let (provisioning, _) = Chain::parse(&chain).unwrap().verify(&host.anchors, &host).unwrap();
+    let (provisioning, _) = Chain::parse(&chain).expect("a chain").verify(&host.anchors, &host).expect("a good chain");
     assert_eq!(provisioning, Provisioning::Factory);
-    let rejection = judge(&submission(CAIMAN_APP, [1; 32]), &chain, &config(VECTOR_SIGNER), &host).unwrap_err();
+    let rejection =
+        judge(&submission(CAIMAN_APP, [1; 32]), &chain, &config(VECTOR_SIGNER), &host).expect_err("a refusal");
     assert_eq!((rejection.code, rejection.stage), ("ka-extension", Stage::Parse));
     assert_eq!(rejection.detail, "a boolean is neither 00 nor ff");
     // The other one was edited after it was signed.
@@ -116,7 +118,8 @@ fn each_certificate_is_looked_up_by_its_serial_number_in_lower_case() {
 fn without_a_revocation_list_nothing_is_accepted_and_trying_later_may_help() {
     let Some(chain) = read_chain("caiman/sdk36/TEE_EC_RKP") else { return };
     let host = Host { revoked: None, ..host("caiman") };
-    let rejection = judge(&submission(CAIMAN_APP, [1; 32]), &chain, &config(VECTOR_SIGNER), &host).unwrap_err();
+    let rejection =
+        judge(&submission(CAIMAN_APP, [1; 32]), &chain, &config(VECTOR_SIGNER), &host).expect_err("a refusal");
     assert_eq!((rejection.code, rejection.stage), ("revocation-unavailable", Stage::Upstream));
     assert!(rejection.retryable);
 }
@@ -124,7 +127,7 @@ fn without_a_revocation_list_nothing_is_accepted_and_trying_later_may_help() {
 #[test]
 fn only_pinned_keys_are_roots() {
     let Some(chain) = read_chain("caiman/sdk36/TEE_EC_RKP") else { return };
-    let [rsa, ec] = read_roots().try_into().unwrap();
+    let [rsa, ec] = read_roots().try_into().expect("two roots");
     let with = |anchors| begin_code(&chain, &Host { anchors, ..host("caiman") });
     assert_eq!(with(vec![rsa.clone()]), "binding-mismatch");
     assert_eq!(with(vec![ec.clone()]), "ka-root");
@@ -132,7 +135,7 @@ fn only_pinned_keys_are_roots() {
     assert_eq!(with(Vec::new()), "config-missing");
     // A software root among the anchors, by mistake: it still has not the roles.
     let Some(software) = read_chain("marlin/sdk29/TEE_EC_NONE") else { return };
-    let anchors = vec![software.last().unwrap().clone()];
+    let anchors = vec![software.last().expect("a root").clone()];
     assert_eq!(begin_code(&software, &Host { anchors, ..host("marlin") }), "ka-chain-extended");
 }
 
@@ -182,10 +185,11 @@ fn a_changed_byte_anywhere_below_the_root_breaks_the_chain() {
 /// What the reading of a real chain is worth, with its own challenge as binding.
 fn check_real(name: &str, app: &str, change: impl FnOnce(&mut AndroidKeyConfig, &mut i64)) -> Option<&'static str> {
     let chain = read_chain(name)?;
-    let leaf = Certificate::parse(&chain[0]).unwrap();
+    let leaf = Certificate::parse(&chain[0]).expect("a certificate");
     let oid = der::asn1::ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.1.17");
-    let description = KeyDescription::parse(leaf.extension(oid).unwrap()).unwrap();
-    let (mut config, mut now) = (config(VECTOR_SIGNER), host(name.split_once('/').unwrap().0).now);
+    let extension = leaf.extension(oid).expect("the attestation extension");
+    let description = KeyDescription::parse(extension).expect("an attestation");
+    let (mut config, mut now) = (config(VECTOR_SIGNER), host(name.split_once('/').expect("a folder").0).now);
     change(&mut config, &mut now);
     let checked: Result<(), Rejection> =
         check_description(&description, description.attestation_challenge, app, &config, now);
