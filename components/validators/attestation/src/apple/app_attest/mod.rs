@@ -18,8 +18,6 @@ mod attestation;
 mod auth_data;
 mod config;
 mod receipt;
-#[cfg(test)]
-mod tests;
 
 use sha2::{Digest, Sha256};
 
