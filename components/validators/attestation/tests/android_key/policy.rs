@@ -34,6 +34,15 @@ fn an_extension_that_breaks_the_schema_is_refused() {
         },
         expected,
     );
+    for (name, tag) in [("a member without an explicit tag", 0x81), ("a member of another class", 0x61)] {
+        let change = |case: &mut Case| {
+            let mut der = case.description.take().expect("a description").der();
+            let purpose = der.windows(3).position(|bytes| bytes == [0xa1, 5, 0x31]).expect("a purpose");
+            der[purpose] = tag;
+            case.chain[0].extensions.push((ATTESTATION, der));
+        };
+        check(name, factory, change, expected);
+    }
     check("a level of 3", factory, description(|description| description.key_level = 3), expected);
     check("a version of 2^32", factory, description(|description| description.version = 1 << 32), expected);
     check("a long challenge", factory, description(|description| description.challenge = vec![1; 129]), expected);
@@ -200,6 +209,7 @@ fn the_app_is_known_by_package_and_signer() {
         |case| case.software().set(709, application(&["org.example.notify.x"], &[&SIGNER])),
         app,
     );
+    check("a shorter name", factory, |case| case.software().set(709, application(&["org.example"], &[&SIGNER])), app);
     check("no app", factory, |case| case.software().remove(709), app);
     check("no package", factory, |case| case.software().set(709, application(&[], &[&SIGNER])), app);
     check("another package configured", factory, |case| case.config.package = Some("org.example.x".to_owned()), app);
