@@ -4,7 +4,8 @@
 //!
 //! The evidence is [`Evidence::chain`], leaf first, as `KeyStore.getCertificateChain` returns it. The attestation challenge
 //! of the key is the 32-byte hash of the submission's `ens-v4` transcript, which covers the server's challenge; that the
-//! challenge is the server's, fresh and unused is for the host to check.
+//! challenge is the server's, fresh and unused is for the host to check. [`Evidence::token`] and [`Evidence::key_id`] are
+//! not looked at.
 //!
 //! Rules: Android's "Verify hardware-backed key pairs with key attestation", and Google's own verifier where that is
 //! silent. The trust anchors (set [`ANCHORS`]) are Google's two attestation roots, pinned by subject and key.
@@ -50,17 +51,17 @@ fn judge(
     config: &AndroidKeyConfig,
     services: &dyn Services,
 ) -> Result<Acceptance, Rejection> {
-    let anchors = services.anchors(ANCHORS);
+    let (anchors, now) = (services.anchors(ANCHORS), services.now());
     let binding = check_config(submission, config, &anchors)?;
     if config.require_challenge && submission.challenge.as_ref().is_none_or(Vec::is_empty) {
         return Err(Rejection::new("challenge-missing", Stage::Binding, "the submission answers no challenge"));
     }
     let chain = Chain::parse(&evidence.chain)?;
-    let (provisioning, extension) = chain.verify(&anchors, services)?;
+    let (provisioning, extension) = chain.verify(&anchors, now, services)?;
     let description = KeyDescription::parse(extension)
         .map_err(|malformed| Rejection::new("ka-extension", Stage::Parse, malformed.0))?;
 
-    check_description(&description, binding, &submission.app, config, services.now())?;
+    check_description(&description, binding, &submission.app, config, now)?;
 
     let remembered = i64::from(config.max_age_seconds) + i64::from(config.skew_seconds);
     Ok(Acceptance {
@@ -68,7 +69,7 @@ fn judge(
         commits: vec![Commit::ClaimOnce {
             space: CLAIM_SPACE.to_owned(),
             digest: chain.target_key_sha256(),
-            expires_at: services.now().saturating_add(remembered),
+            expires_at: now.saturating_add(remembered),
         }],
     })
 }

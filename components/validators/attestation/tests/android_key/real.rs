@@ -40,7 +40,7 @@ fn genuine_chains_lead_to_googles_root_though_they_end_in_another_certificate_of
             assert_eq!(begin_code(&chain, &host), "ka-root", "{name}: a software root");
         } else {
             let (provisioning, _) =
-                Chain::parse(&chain).expect("a chain").verify(&host.anchors, &host).expect("a good chain");
+                Chain::parse(&chain).expect("a chain").verify(&host.anchors, host.now, &host).expect("a good chain");
             assert_eq!(provisioning, Provisioning::Remote, "{name}");
             assert_eq!(begin_code(&chain, &host), "binding-mismatch", "{name}");
         }
@@ -86,7 +86,8 @@ fn factory_certificates_may_have_expired_but_not_lie_in_the_future() {
 fn a_malformed_extension_of_a_genuine_chain_is_refused() {
     let Some(chain) = read_chain("invalid/malformed_rot_device_locked") else { return };
     let host = host("invalid");
-    let (provisioning, _) = Chain::parse(&chain).expect("a chain").verify(&host.anchors, &host).expect("a good chain");
+    let (provisioning, _) =
+        Chain::parse(&chain).expect("a chain").verify(&host.anchors, host.now, &host).expect("a good chain");
     assert_eq!(provisioning, Provisioning::Factory);
     let rejection =
         judge(&submission(CAIMAN_APP, [1; 32]), &chain, &config(VECTOR_SIGNER), &host).expect_err("a refusal");
