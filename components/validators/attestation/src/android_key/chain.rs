@@ -61,8 +61,8 @@ impl<'a> Chain<'a> {
         Ok(chain)
     }
 
-    /// Checks everything about the chain at `now`, Unix seconds (steps 1 to 5), and returns the contents of the target's
-    /// attestation extension.
+    /// Checks everything about the chain at `now`, Unix seconds (steps 1 to 5), and returns the contents of the
+    /// target's attestation extension.
     pub fn verify(
         &self,
         anchors: &[Vec<u8>],
@@ -88,8 +88,8 @@ impl<'a> Chain<'a> {
         std::iter::once(&self.target).chain(&self.between).chain(std::iter::once(&self.root))
     }
 
-    /// Step 2: from the pinned key to the target, names byte for byte, and each signature. The first failure ends it, so
-    /// that a chain of somebody else costs one check.
+    /// Step 2: from the pinned key to the target, names byte for byte, and each signature. The first failure ends it,
+    /// so that a chain of somebody else costs one check.
     fn verify_links(&self, anchor: &Certificate<'_>) -> Result<(), Rejection> {
         let mut issuer = anchor;
         for certificate in self.between.iter().rev().chain(std::iter::once(&self.target)) {
@@ -115,8 +115,8 @@ impl<'a> Chain<'a> {
         Ok(())
     }
 
-    /// Step 4. A genuine attested key can sign a certificate that pretends to be an attestation; the roles leave no place
-    /// for one below it.
+    /// Step 4. A genuine attested key can sign a certificate that pretends to be an attestation; the roles leave no
+    /// place for one below it.
     fn verify_roles(&self) -> Result<(Provisioning, &'a [u8]), Rejection> {
         let extended = |detail| reject("ka-chain-extended", detail);
         if self.between.iter().chain([&self.root]).any(|certificate| certificate.extension(ATTESTATION).is_some()) {

@@ -2,10 +2,10 @@
 //! certifies it together with the hash of the submission, the state of the device and the app. The key itself is never
 //! used and never stored. Everything is checked offline; the host keeps the list of revoked certificates.
 //!
-//! The evidence is [`Evidence::chain`], leaf first, as `KeyStore.getCertificateChain` returns it. The attestation challenge
-//! of the key is the 32-byte hash of the submission's `ens-v4` transcript, which covers the server's challenge; that the
-//! challenge is the server's, fresh and unused is for the host to check. [`Evidence::token`] and [`Evidence::key_id`] are
-//! not looked at.
+//! The evidence is [`Evidence::chain`], leaf first, as `KeyStore.getCertificateChain` returns it. The attestation
+//! challenge of the key is the 32-byte hash of the submission's `ens-v4` transcript, which covers the server's
+//! challenge; that the challenge is the server's, fresh and unused is for the host to check. [`Evidence::token`] and
+//! [`Evidence::key_id`] are not looked at.
 //!
 //! Rules: Android's "Verify hardware-backed key pairs with key attestation", and Google's own verifier where that is
 //! silent. The trust anchors (set [`ANCHORS`]) are Google's two attestation roots, pinned by subject and key.
@@ -74,8 +74,8 @@ fn judge(
     })
 }
 
-/// Steps 7 to 13: what an attestation must say about a submission with that hash, from that app, at `now` (Unix seconds).
-/// Whether it may be believed is not asked here.
+/// Steps 7 to 13: what an attestation must say about a submission with that hash, from that app, at `now` (Unix
+/// seconds). Whether it may be believed is not asked here.
 pub fn check_description(
     description: &KeyDescription<'_>,
     binding: &[u8],

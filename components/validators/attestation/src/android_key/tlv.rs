@@ -1,5 +1,5 @@
-//! A strict DER reader that borrows: definite and minimal lengths, minimal integers, and the multi-byte tag numbers that
-//! the authorization list of a key uses (up to 724). It never recurses, so its depth is that of the caller.
+//! A strict DER reader that borrows: definite and minimal lengths, minimal integers, and the multi-byte tag numbers
+//! that the authorization list of a key uses (up to 724). It never recurses, so its depth is that of the caller.
 
 /// What is wrong with the bytes: the name of a rule, never a part of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,9 @@ proptest! {
     }
 
     #[test]
-    fn random_extensions_of_a_genuine_chain_are_never_accepted(extension in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn random_extensions_of_a_genuine_chain_are_never_accepted(
+        extension in prop::collection::vec(any::<u8>(), 0..300)
+    ) {
         let mut case = factory();
         case.description = None;
         case.chain[0].extensions.push((ATTESTATION, extension));
