@@ -7,4 +7,6 @@ pub mod android_key;
 pub mod apple;
 pub mod cbor;
 pub mod contract;
+pub mod google;
+pub mod jose;
 pub mod x509;
