@@ -1,5 +1,7 @@
 //! Whatever is sent: no panic, and never an acceptance.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use tocsin_attestation::apple::app_attest::{ASSERTION, AppAttestConfig, Freshness, Mode, ReceiptRule};
@@ -8,8 +10,12 @@ use tocsin_attestation::cbor::Value;
 use tocsin_attestation::contract::{AttestedKey, HttpAnswer, Outcome};
 use tocsin_attestation::x509::{Certificate, PublicKey};
 
-use crate::forge::{APP, Forge, Key, bytes, map, text};
+use crate::forge::{APP, Forge, Key, Parts, bytes, map, text};
 use crate::support::Case;
+
+// Made once: signing is slow.
+static GOOD: LazyLock<Case> = LazyLock::new(|| Forge::default().case());
+static PARTS: LazyLock<Parts> = LazyLock::new(|| Forge::default().parts());
 
 /// The most permissive config.
 fn permissive(case: &mut Case) {
@@ -50,7 +56,7 @@ proptest! {
 
     #[test]
     fn random_bytes_are_never_accepted(token in prop::collection::vec(any::<u8>(), 0..2_000)) {
-        let case = Forge::default().case();
+        let case = GOOD.clone();
         for change in [|_: &mut Case| {}, permissive, as_assertion] {
             let judged = case.with(|case| {
                 change(case);
@@ -66,7 +72,7 @@ proptest! {
         let attestation =
             map(&[text("fmt"), text("apple-appattest"), text("attStmt"), statement, text("authData"), bytes(&data)]);
         let assertion = map(&[text("signature"), bytes(&data), text("authenticatorData"), bytes(&data)]);
-        let case = Forge::default().case();
+        let case = GOOD.clone();
         for (change, token) in [(permissive as fn(&mut Case), attestation), (as_assertion, assertion)] {
             let judged = case.with(|case| {
                 change(case);
@@ -81,10 +87,10 @@ proptest! {
         at in any::<prop::sample::Index>(),
         with in prop::collection::vec(any::<u8>(), 1..8),
     ) {
-        let parts = Forge::default().parts();
-        let (leaf, intermediate) = (splice(&parts.leaf, at, &with), Forge::default().intermediate.der());
+        let parts = &*PARTS;
+        let (leaf, intermediate) = (splice(&parts.leaf, at, &with), &parts.intermediate);
         prop_assume!(leaf != parts.leaf);
-        let parent = Certificate::parse(&intermediate).unwrap();
+        let parent = Certificate::parse(intermediate).unwrap();
         prop_assert!(!Certificate::parse(&leaf).is_ok_and(|leaf| leaf.verify_issued_by(&parent).is_ok()));
         let _ = PublicKey::from_spki(&splice(parent.spki, at, &with));
     }
@@ -94,7 +100,7 @@ proptest! {
         at in any::<prop::sample::Index>(),
         with in prop::collection::vec(any::<u8>(), 1..8),
     ) {
-        let parts = Forge::default().parts();
+        let parts = &*PARTS;
         let statement = map(&[
             text("x5c"),
             crate::forge::array(&[bytes(&parts.leaf), bytes(&parts.intermediate)]),
@@ -103,7 +109,7 @@ proptest! {
         ]);
         let token =
             map(&[text("fmt"), text("apple-appattest"), text("attStmt"), statement, text("authData"), bytes(&parts.auth_data)]);
-        let _ = Forge::default().case().with(|case| case.evidence.token = token);
+        let _ = GOOD.clone().with(|case| case.evidence.token = token);
     }
 
     #[test]
@@ -116,7 +122,7 @@ proptest! {
     #[test]
     fn device_check_accepts_no_other_status_than_200(status: u16, body in prop::collection::vec(any::<u8>(), 0..64)) {
         prop_assume!(status != 200);
-        let case = Forge::default().case();
+        let case = GOOD.clone();
         let config = device_check::DeviceCheckConfig {
             team_id: "A1B2C3D4E5".to_owned(),
             key_id: "A1B2C3D4E5".to_owned(),
