@@ -57,6 +57,9 @@ fn same_bytes(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
+/// Longest time a claim can be remembered, seconds: 30 days, by the contract.
+const MAX_CLAIM_SECONDS: i64 = 30 * 86_400;
+
 /// How old evidence may be.
 #[derive(Clone, Copy)]
 struct Window {
@@ -82,13 +85,14 @@ impl Window {
         Ok(())
     }
 
-    /// Evidence made then may be used once, for as long as [`Self::check`] lets it pass anywhere.
+    /// Evidence made then may be used once, for as long as [`Self::check`] lets it pass anywhere, or 30 days. (After that,
+    /// it can still do no more than repeat the submission that it is about.)
     fn claim(self, space: &str, token: &[u8], made: i64) -> Commit {
         let remembered = i64::from(self.max_age_seconds) + i64::from(self.skew_seconds);
         Commit::ClaimOnce {
             space: space.to_owned(),
             digest: Sha256::digest(token).into(),
-            expires_at: made.saturating_add(remembered),
+            expires_at: made.saturating_add(remembered).min(self.now.saturating_add(MAX_CLAIM_SECONDS)),
         }
     }
 }

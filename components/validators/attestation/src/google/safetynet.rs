@@ -39,7 +39,8 @@ pub struct SafetyNetConfig {
     pub require_cts_profile_match: bool,
     /// Whether the device must show no sign of tampering.
     pub require_basic_integrity: bool,
-    /// How old an attestation may be, seconds, at least 1. Also how long a used one is remembered.
+    /// How old an attestation may be, seconds, at least 1. Also how long a used one is
+    /// remembered, up to 30 days.
     pub max_age_seconds: u32,
     /// How far Google's clock may be ahead, seconds, at least 1.
     pub skew_seconds: u32,

@@ -38,9 +38,11 @@ pub struct PlayIntegrityConfig {
     pub apps_detected: Vec<String>,
     /// Whether responses that were set up in the Play Console for tests pass. Never in production.
     pub allow_testing: bool,
-    /// How old a classic token may be, seconds, at least 1. Also how long a used one is remembered.
+    /// How old a classic token may be, seconds, at least 1. Also how long a used one is
+    /// remembered, up to 30 days.
     pub classic_max_age_seconds: u32,
-    /// How old a standard token may be, seconds, at least 1. Also how long a used one is remembered.
+    /// How old a standard token may be, seconds, at least 1. Also how long a used one is
+    /// remembered, up to 30 days.
     pub standard_max_age_seconds: u32,
     /// How far Google's clock may be ahead, seconds.
     pub skew_seconds: u32,

@@ -2,6 +2,7 @@
 
 use super::make::{Chain, claims, dns, nonce};
 use super::*;
+use crate::contract::Commit;
 use base64ct::{Base64, Base64Unpadded, Base64UrlUnpadded, Encoding};
 use rcgen::{BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, date_time_ymd};
 
@@ -260,6 +261,24 @@ fn signals_say_what_the_attestation_says() {
     };
     let values: Vec<&str> = acceptance.signals.iter().map(|(_, value)| value.as_str()).collect();
     assert_eq!(values, ["false", "true", "true"]);
+}
+
+#[test]
+fn claim_lasts_as_long_as_the_attestation_and_at_most_30_days() {
+    let expires_at = |max_age_seconds: u32| {
+        let config = SafetyNetConfig { max_age_seconds, ..config() };
+        let evidence = evidence(&Attestation::genuine().token());
+        match begin(&submission("ens-v3", make::HASH), &evidence, &config, &make::host()) {
+            Outcome::Accept(Acceptance { commits, .. }) => match commits.as_slice() {
+                [Commit::ClaimOnce { expires_at, .. }] => Some(*expires_at),
+                _ => None,
+            },
+            Outcome::Reject(_) | Outcome::Exchange(_) => None,
+        }
+    };
+    assert_eq!(expires_at(600), Some(NOW + 660));
+    assert_eq!(expires_at(30 * 86_400), Some(NOW + 30 * 86_400));
+    assert_eq!(expires_at(u32::MAX), Some(NOW + 30 * 86_400));
 }
 
 /// What the earlier steps find is said, whatever the later ones would.

@@ -106,7 +106,6 @@ fn recorded_attestation_is_refused_when_anything_else_changes() {
     check("config-missing", |recorded| recorded.config.enabled = false);
 }
 
-/// The root that expired in 2021 is a name and a key.
 #[test]
 fn attestation_from_a_device_that_fails_is_refused() {
     let Some(recorded) = failing() else { return };
