@@ -182,7 +182,8 @@ pub(super) fn config_text(settings: &[(String, String)]) -> Result<String, Failu
 /// The name of the field that a line sets.
 fn field_of(line: &str) -> Option<&str> {
     let (name, _) = line.split_once(" = ")?;
-    (!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')).then_some(name)
+    let is_of_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    (!name.is_empty() && name.bytes().all(is_of_name)).then_some(name)
 }
 
 #[cfg(test)]

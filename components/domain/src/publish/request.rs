@@ -261,10 +261,19 @@ fn classify(error: &serde_json::Error, blame: Blame, text: &str) -> RequestError
     match (syntax.err(), blame.into_parts()) {
         (Some(error), _) if error.classify() == Category::Eof && text.trim_ascii().is_empty() => RequestError::Empty,
         (Some(error), _) if error.classify() == Category::Eof => RequestError::Truncated,
+        // What was read first knows better where it is, unless it complained of something else before.
+        (Some(_), _) if error.classify() == Category::Syntax && !is_out_of_range(error) => {
+            RequestError::Malformed(position(error, text))
+        }
         (Some(error), _) => RequestError::Malformed(position(&error, text)),
         (None, (_, Some(unknown))) => RequestError::UnknownField(unknown),
         (None, (path, None)) => RequestError::InvalidValue(path, value_position(error, text)),
     }
+}
+
+/// A number beyond what any type holds. serde_json has no other way to tell.
+fn is_out_of_range(error: &serde_json::Error) -> bool {
+    error.to_string().starts_with("number out of range")
 }
 
 /// Bytes read when the error was found.

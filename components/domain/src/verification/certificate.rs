@@ -136,7 +136,7 @@ pub fn verify(
     let key = active_key(&authority, &key_id, now).ok_or(Rejection::NoActiveKey)?;
 
     let skew = i64::from(settings.clock_skew_seconds);
-    if claims.is_in_the_future(now, skew) {
+    if claims.is_issued_in_the_future(now, skew) || claims.begins_in_the_future(now, skew) {
         return Err(Rejection::NotYetValid.into());
     }
     if !token.is_signed_by(key, signature_check)? {

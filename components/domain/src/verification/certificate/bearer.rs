@@ -41,8 +41,11 @@ pub(super) fn authenticate(
     let key = active_key(&authority, &key_id, now)
         .ok_or_else(|| refused(format_args!("key not found: kid: {key_id} iss: {}", shortened(issuer))))?;
     let skew = i64::from(settings.clock_skew_seconds);
-    if claims.is_in_the_future(now, skew) {
+    if claims.begins_in_the_future(now, skew) {
         return Err(refused("token is not valid yet"));
+    }
+    if claims.is_issued_in_the_future(now, skew) {
+        return Err(refused("Token used before issued"));
     }
     if !token.is_signed_by(key, signature_check)? {
         return Err(refused(Rejection::Signature));
@@ -99,7 +102,7 @@ mod tests {
         for (claim, value, text) in [
             ("iss", json!("nobody"), "unauthorized: issuer not found: nobody"),
             ("nbf", json!(now + 11), "unauthorized: token is not valid yet"),
-            ("iat", json!(now + 11), "unauthorized: token is not valid yet"),
+            ("iat", json!(now + 11), "unauthorized: Token used before issued"),
             ("exp", json!(now - 11), "unauthorized: token is expired by 11s"),
             ("aud", json!("audience"), "unauthorized, audience mismatch"),
             ("aud", Value::Null, "unauthorized, audience mismatch"),

@@ -84,10 +84,14 @@ impl<'a> CertificateClaims<'a> {
         }
     }
 
-    /// Whether the certificate was issued, or begins to be valid, later than `now` and `skew` seconds.
-    pub(super) fn is_in_the_future(&self, now: Timestamp, skew: i64) -> bool {
-        let latest = now.plus_seconds(skew).unix();
-        [self.issued_at, self.not_before].iter().any(|time| *time != 0 && *time > latest)
+    /// Whether it was issued later than `now` and `skew` seconds.
+    pub(super) fn is_issued_in_the_future(&self, now: Timestamp, skew: i64) -> bool {
+        self.issued_at != 0 && self.issued_at > now.plus_seconds(skew).unix()
+    }
+
+    /// Whether it begins to be valid later than `now` and `skew` seconds.
+    pub(super) fn begins_in_the_future(&self, now: Timestamp, skew: i64) -> bool {
+        self.not_before != 0 && self.not_before > now.plus_seconds(skew).unix()
     }
 
     /// Refuses a certificate that expired more than `skew` seconds ago.
