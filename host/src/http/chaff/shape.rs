@@ -117,7 +117,7 @@ fn bytes_of(body: &Body) -> Bytes {
 fn padding_text(body: &[u8]) -> Option<&[u8]> {
     // With both quotes it cannot be part of a string, in which a quote is escaped.
     const FIELD: &[u8] = br#""padding":""#;
-    let quote_before = |end: usize| body[..end].iter().rposition(|byte| *byte == b'"');
+    let quote_before = |end: usize| memchr::memrchr(b'"', &body[..end]);
     // Publish writes it last, and then the body need not be searched.
     if let Some(end) = quote_before(body.len())
         && let Some(start) = quote_before(end)

@@ -70,4 +70,6 @@ pub(crate) fn statistics_are_purged_by_the_hour(store: &impl Store) {
     assert_eq!(store.purge_statistics(at(NOON)), Ok(1));
     assert_eq!(hours(store, 1), [expected(NOON, 1), expected(NOON + HOUR, 1)]);
     assert_eq!(store.purge_statistics(at(NOON)), Ok(0));
+    publish(store, &counted(9, 1, NOON - HOUR));
+    assert_eq!(hours(store, 1)[0], expected(NOON - HOUR, 1), "what was deleted is forgotten");
 }

@@ -23,6 +23,7 @@ impl Retention for SqliteStore {
         self.writer.call(move |writer| {
             let deleted: Result<u64, Failure> =
                 writer.transaction(|connection| Ok(statistics::delete(connection, before)?));
+            writer.forget_statistics();
             deleted.map_err(PortError::from)
         })
     }

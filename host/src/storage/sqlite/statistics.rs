@@ -30,6 +30,21 @@ impl Statistics for SqliteStore {
 const COLUMNS: &str = "hour, requests_unknown, requests_android, requests_ios, keys, requests_with_revisions, \
                        oldest_key_days, onset_days, missing_onset";
 
+/// Rows as they are after the last commit, so that they need not be read for each: the writer alone changes them.
+#[derive(Debug, Default)]
+pub(super) struct KnownRows(BTreeMap<(u64, Timestamp), HourlyStatistics>);
+
+impl KnownRows {
+    fn keep(&mut self, health_authority: u64, row: &HourlyStatistics) {
+        const MOST: usize = 64;
+        // Hours pass, and what is not known is read.
+        if self.0.len() >= MOST {
+            self.0.clear();
+        }
+        self.0.insert((health_authority, row.hour), row.clone());
+    }
+}
+
 /// What a group of publishes counts.
 #[derive(Debug, Default)]
 pub(super) struct Tally(BTreeMap<(u64, Timestamp), HourlyStatistics>);
@@ -44,18 +59,22 @@ impl Tally {
     }
 
     /// Adds the counts to the rows of their hours.
-    pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
-        for ((id, hour), mut sum) in self.0 {
-            let id = id_to_column(id);
-            let stored = connection
-                .prepare_cached(&format!(
-                    "SELECT {COLUMNS} FROM statistics WHERE health_authority_id = ?1 AND hour = ?2"
-                ))?
-                .query_row((id, hour.unix()), row)
-                .optional()?;
+    pub(super) fn write(self, connection: &Connection, known: &mut KnownRows) -> rusqlite::Result<()> {
+        for ((authority, hour), mut sum) in self.0 {
+            let id = id_to_column(authority);
+            let stored = match known.0.remove(&(authority, hour)) {
+                Some(row) => Some(row),
+                None => connection
+                    .prepare_cached(&format!(
+                        "SELECT {COLUMNS} FROM statistics WHERE health_authority_id = ?1 AND hour = ?2"
+                    ))?
+                    .query_row((id, hour.unix()), row)
+                    .optional()?,
+            };
             if let Some(stored) = stored {
                 sum.add(&stored);
             }
+            known.keep(authority, &sum);
             let HourlyStatistics {
                 hour,
                 requests_unknown,

@@ -8,7 +8,7 @@ use super::Shared;
 use super::append::Appender;
 use super::exposures::{Statements, store};
 use super::failure::{Failure, port_error};
-use super::statistics::Tally;
+use super::statistics::{KnownRows, Tally};
 use rusqlite::Connection;
 use std::io;
 use std::sync::Arc;
@@ -99,12 +99,19 @@ pub(super) struct Writer {
     connection: Connection,
     shared: Arc<Shared>,
     appender: Appender,
+    known_rows: KnownRows,
     waiting: Arc<AtomicUsize>,
 }
 
 impl Writer {
     pub(super) fn new(connection: Connection, shared: Arc<Shared>) -> Self {
-        Self { connection, shared, appender: Appender::default(), waiting: Arc::default() }
+        Self {
+            connection,
+            shared,
+            appender: Appender::default(),
+            known_rows: KnownRows::default(),
+            waiting: Arc::default(),
+        }
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -144,6 +151,11 @@ impl Writer {
         result
     }
 
+    /// Statistics were deleted.
+    pub(super) fn forget_statistics(&mut self) {
+        self.known_rows = KnownRows::default();
+    }
+
     /// Hours that are being purged need no memory any more.
     pub(super) fn forget_hours_before(&mut self, hour: Hour) {
         self.appender.forget_before(hour);
@@ -170,6 +182,7 @@ impl Writer {
     fn publish(&mut self, group: Vec<(Submission, Reply)>) {
         let size = group.len();
         let (submissions, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+        let mut known_rows = std::mem::take(&mut self.known_rows);
         let results = self.append(|connection, appender, shared| {
             let mut statements = Statements::prepare(connection)?;
             let mut tally = Tally::default();
@@ -181,9 +194,13 @@ impl Writer {
                 }
                 results.push(result);
             }
-            tally.write(connection)?;
+            tally.write(connection, &mut known_rows)?;
             Ok::<_, rusqlite::Error>(results)
         });
+        // After a commit that failed they are not what is stored.
+        if results.is_ok() {
+            self.known_rows = known_rows;
+        }
         self.waiting.fetch_sub(size, Ordering::Relaxed);
         match results {
             Ok(results) => replies.into_iter().zip(results).for_each(|(reply, result)| reply(result)),
