@@ -35,7 +35,7 @@ pub struct DeviceCheckConfig {
     pub environment: Server,
     /// What becomes of submissions while Apple does not answer.
     pub upstream_down: DownRule,
-    /// How long a used token is remembered, days.
+    /// How long a used token is remembered, days, 1 to 30.
     pub remember_days: u16,
 }
 
@@ -127,8 +127,8 @@ fn check<'a>(evidence: &'a Evidence, config: &DeviceCheckConfig) -> Result<&'a s
     if config.sign_key.is_empty() {
         return missing("sign_key names no key");
     }
-    if config.remember_days == 0 {
-        return missing("remember_days is 0");
+    if !(1..=30).contains(&config.remember_days) {
+        return missing("remember_days is not 1 to 30");
     }
     let malformed = |detail| Rejection::new("dc-malformed", Stage::Parse, detail);
     if evidence.token.is_empty() || evidence.token.len() > MAX_TOKEN_BYTES {

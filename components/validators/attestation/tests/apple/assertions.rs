@@ -70,6 +70,15 @@ fn objects_of_another_shape_are_malformed() {
 fn a_key_of_another_app_is_unknown() {
     let case = case(assertion(5, &[]));
     check_rejected(case.with(|case| case.host.keys[0].app = "other".to_owned()), "aa-unknown-key", Stage::State);
+    // Even if the host is careless.
+    let changes: [fn(&mut AttestedKey); 2] = [|key| key.app = "other".to_owned(), |key| key.key_id = vec![1; 32]];
+    for change in changes {
+        let judged = case.with(|case| {
+            case.host.careless = true;
+            change(&mut case.host.keys[0]);
+        });
+        check_rejected(judged, "aa-unknown-key", Stage::State);
+    }
     let judged = case.with(|case| case.host.keys[0].public_key = Key::p256(9).point());
     check_rejected(judged, "aa-assert-signature", Stage::Signature);
 }

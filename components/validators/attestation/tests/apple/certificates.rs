@@ -122,6 +122,12 @@ fn certificates_that_are_not_strict_are_malformed() {
     for length in 0..good.len() {
         malformed(&good[..length]);
     }
+    // The algorithm within what is signed is not that beside the signature.
+    let sha256 = oid("1.2.840.10045.4.3.2");
+    let at = good.windows(sha256.len()).position(|window| window == sha256).unwrap() + sha256.len() - 1;
+    let mut two_algorithms = good.clone();
+    two_algorithms[at] = 3;
+    malformed(&two_algorithms);
     let change = |extensions: &[Vec<u8>]| {
         let mut leaf = Forge::default().leaf;
         leaf.extensions = extensions.to_vec();

@@ -100,6 +100,12 @@ fn without_its_settings_nothing_is_asked() {
     check(|config| config.sign_key.clear());
     check(|config| config.sign_key = "another".to_owned());
     check(|config| config.remember_days = 0);
+    check(|config| config.remember_days = 31);
+    let short = Host { careless: true, ..host() };
+    match begin(&submission("app", [0; 32]), &evidence(TOKEN.as_bytes()), &config(), &short) {
+        Outcome::Reject(rejection) => assert_eq!(rejection.code, "config-missing"),
+        outcome => panic!("a signature of another length is sent: {outcome:?}"),
+    }
     let judged = ask(&Submission::default(), TOKEN.as_bytes(), &config());
     check_rejected(judged, "config-missing", Stage::Config);
 }

@@ -41,9 +41,10 @@ pub fn oid(text: &str) -> Vec<u8> {
     tlv(6, der::asn1::ObjectIdentifier::new_unwrap(text).as_bytes())
 }
 
-/// A Name of one common name.
-pub fn name(common: &str) -> Vec<u8> {
-    sequence(&[tlv(0x31, &sequence(&[oid("2.5.4.3"), tlv(0x0c, common.as_bytes())]))])
+/// A Name of one common name, or of one organization where the text begins with `O=`.
+pub fn name(text: &str) -> Vec<u8> {
+    let (kind, value) = text.strip_prefix("O=").map_or(("2.5.4.3", text), |organization| ("2.5.4.10", organization));
+    sequence(&[tlv(0x31, &sequence(&[oid(kind), tlv(0x0c, value.as_bytes())]))])
 }
 
 /// An extension.
@@ -258,6 +259,18 @@ pub struct Forge {
     pub receipt: Receipt,
 }
 
+/// Where a receipt can have something more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Message,
+    Signed,
+    Encapsulated,
+    Signers,
+    Signer,
+    SignerId,
+    Fields,
+}
+
 /// A receipt to be.
 #[derive(Clone)]
 pub struct Receipt {
@@ -272,6 +285,18 @@ pub struct Receipt {
     pub bad_signature: bool,
     /// Whether the authority is left away.
     pub lacks_authority: bool,
+    /// How often the root is there.
+    pub roots: usize,
+    /// Types of the message and of its content.
+    pub types: [&'static str; 2],
+    /// Contents of the set of digest algorithms.
+    pub digests: Vec<u8>,
+    /// Algorithm of the signature.
+    pub algorithm: &'static str,
+    /// Issuer and serial number by which the signer is named; `None`: the right ones.
+    pub signer_id: Option<(String, Vec<u8>)>,
+    /// Something more at the end of one part.
+    pub more: Option<(Part, Vec<u8>)>,
 }
 
 impl Default for Forge {
@@ -308,6 +333,12 @@ impl Default for Receipt {
             content: None,
             bad_signature: false,
             lacks_authority: false,
+            roots: 1,
+            types: ["1.2.840.113549.1.7.2", "1.2.840.113549.1.7.1"],
+            digests: sequence(&[oid("2.16.840.1.101.3.4.2.1"), tlv(5, &[])]),
+            algorithm: "1.2.840.10045.4.3.2",
+            signer_id: None,
+            more: None,
         }
     }
 }
@@ -339,27 +370,46 @@ impl Receipt {
         let field = |(number, value): (u8, Option<Vec<u8>>)| {
             value.map(|value| sequence(&[tlv(2, &[number]), tlv(2, &[1]), tlv(4, &value)]))
         };
-        let content = self
-            .content
-            .clone()
-            .unwrap_or_else(|| tlv(0x31, &fields.into_iter().filter_map(field).collect::<Vec<_>>().concat()));
+        let content = self.content.clone().unwrap_or_else(|| {
+            tlv(
+                0x31,
+                &fields.into_iter().filter_map(field).chain([self.more(Part::Fields)]).collect::<Vec<_>>().concat(),
+            )
+        });
 
         let (first, second) = content.split_at(content.len() / 2);
         let authority = if self.lacks_authority { Vec::new() } else { self.authority.der() };
-        let sha256 = sequence(&[oid("2.16.840.1.101.3.4.2.1"), tlv(5, &[])]);
+        let roots = self.root.der().repeat(self.roots);
         let signed = if self.bad_signature { b"other".to_vec() } else { content.clone() };
+        let (issuer, serial) =
+            self.signer_id.clone().unwrap_or_else(|| (self.signer.issuer.clone(), self.signer.serial.clone()));
         let signer = sequence(&[
             tlv(2, &[1]),
-            sequence(&[name(&self.signer.issuer), tlv(2, &self.signer.serial)]),
-            sha256.clone(),
-            sequence(&[oid("1.2.840.10045.4.3.2")]),
+            sequence(&[name(&issuer), tlv(2, &serial), self.more(Part::SignerId)]),
+            sequence(&[oid("2.16.840.1.101.3.4.2.1")]),
+            sequence(&[oid(self.algorithm)]),
             tlv(4, &self.signer.key.sign(false, &signed)),
+            self.more(Part::Signer),
         ]);
         let octets = indefinite(0x24, &[tlv(4, first), tlv(4, second)]);
-        let data = indefinite(0x30, &[oid("1.2.840.113549.1.7.1"), indefinite(0xa0, &[octets])]);
-        let bag = indefinite(0xa0, &[self.signer.der(), authority, self.root.der()]);
-        let message = indefinite(0x30, &[tlv(2, &[1]), tlv(0x31, &sha256), data, bag, tlv(0x31, &signer)]);
-        indefinite(0x30, &[oid("1.2.840.113549.1.7.2"), indefinite(0xa0, &[message])])
+        let [message, data] = self.types.map(oid);
+        let data = indefinite(0x30, &[data, indefinite(0xa0, &[octets]), self.more(Part::Encapsulated)]);
+        let signed = indefinite(
+            0x30,
+            &[
+                tlv(2, &[1]),
+                indefinite(0x31, std::slice::from_ref(&self.digests)),
+                data,
+                indefinite(0xa0, &[self.signer.der(), authority, roots]),
+                indefinite(0x31, &[signer, self.more(Part::Signers)]),
+                self.more(Part::Signed),
+            ],
+        );
+        indefinite(0x30, &[message, indefinite(0xa0, &[signed]), self.more(Part::Message)])
+    }
+
+    fn more(&self, part: Part) -> Vec<u8> {
+        self.more.as_ref().filter(|(chosen, _)| *chosen == part).map(|(_, more)| more.clone()).unwrap_or_default()
     }
 }
 

@@ -165,6 +165,7 @@ fn a_nonce_must_be_there_once_and_in_its_only_form() {
         nonce(&octets).unwrap(),
         nonce(&sequence(&[tlv(0xa1, &tlv(4, &[7; 31]))])).unwrap(),
         nonce(&sequence(&[octets.clone(), tlv(5, &[])])).unwrap(),
+        nonce(&[sequence(std::slice::from_ref(&octets)), vec![0]].concat()).unwrap(),
     ] {
         check("aa-nonce-missing", Stage::Binding, |forge| forge.nonce = Some(value));
     }
@@ -184,7 +185,8 @@ fn the_key_must_be_the_same_everywhere() {
     // One entry more, and each of the fixed ones changed.
     let good = Forge::default().cose;
     check("aa-cose-key", Stage::Identity, |forge| forge.cose = [&[0xa6], &good[1..], &[4, 4]].concat());
-    for position in [2, 4, 6] {
+    // Type, algorithm, curve, and a byte of each coordinate.
+    for position in [2, 4, 6, 20, 60] {
         check("aa-cose-key", Stage::Identity, |forge| forge.cose[position] ^= 1);
     }
 }
@@ -234,6 +236,18 @@ fn what_ios_27_says_of_the_app_is_checked() {
     // A flag that says extensions follow changes nothing.
     let flagged = Forge::with(|forge| (forge.flags, forge.extensions) = (0xc0, ios_27(4, "17")));
     assert!(flagged.case().judge().is_ok());
+}
+
+#[test]
+fn a_claim_lasts_at_most_30_days() {
+    let case = Forge::with(|forge| forge.leaf.not_after = NOW + 300 * 86_400).case();
+    let judged = case.with(|case| {
+        case.config.receipt = ReceiptRule::Ignored;
+        case.config.freshness = Freshness::CertificateValidity;
+    });
+    let commits = judged.unwrap().commits;
+    let [Commit::ClaimOnce { expires_at, .. }] = commits.as_slice() else { panic!("one claim") };
+    assert_eq!(*expires_at, NOW + 30 * 86_400);
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use tocsin_attestation::apple::app_attest::{AppAttestConfig, Freshness, ReceiptRule};
 use tocsin_attestation::contract::Stage;
 
-use crate::forge::{Forge, Key, NOW, Receipt, authority, bytes, extension, map, rfc3339, sequence, text, tlv};
+use crate::forge::{
+    Forge, Key, NOW, Part, Receipt, SIGNER_NAME, authority, bytes, extension, indefinite, map, rfc3339, sequence, text,
+    tlv,
+};
 use crate::support::check_rejected;
 
 #[track_caller]
@@ -58,6 +61,7 @@ fn only_a_signer_of_receipts_under_the_root_is_trusted() {
     check("aa-receipt-signature", Stage::Signature, |receipt| receipt.bad_signature = true);
     let check = |change: &dyn Fn(&mut Receipt)| check("aa-receipt-chain", Stage::Chain, change);
     check(&|receipt| receipt.signer.subject = "Somebody else whom the same authority certified".to_owned());
+    check(&|receipt| receipt.signer.subject = format!("O={SIGNER_NAME}"));
     check(&|receipt| receipt.signer.usage = Some(0x20));
     check(&|receipt| receipt.signer.constraints = Some(authority(None)));
     check(&|receipt| receipt.signer.signer.0 = Key::p256(9));
@@ -88,6 +92,25 @@ fn payloads_and_messages_of_another_shape_are_malformed() {
     ] {
         check("aa-receipt-malformed", Stage::Parse, |receipt| receipt.content = Some(content));
     }
+
+    let check = |change: &dyn Fn(&mut Receipt)| check("aa-receipt-malformed", Stage::Parse, change);
+    let [signed_data, data] = Receipt::default().types;
+    check(&|receipt| receipt.types = [data, data]);
+    check(&|receipt| receipt.types = [signed_data, signed_data]);
+    check(&|receipt| receipt.algorithm = "1.2.840.10045.4.3.3");
+    check(&|receipt| receipt.roots = 5);
+    check(&|receipt| receipt.signer_id = Some(("Receipt Root".to_owned(), vec![9])));
+    check(&|receipt| receipt.signer_id = Some(("Receipt CA".to_owned(), vec![9])));
+    check(&|receipt| receipt.signer_id = Some(("Attestation CA".to_owned(), vec![1, 2, 3])));
+    check(&|receipt| receipt.more = Some((Part::Fields, field(2))));
+    for part in [Part::Message, Part::Signed, Part::Encapsulated, Part::Signers, Part::Signer, Part::SignerId] {
+        check(&|receipt| receipt.more = Some((part, tlv(5, &[]))));
+    }
+    // Deeper than anything that Apple sends: twelve levels, of which the set is the fourth.
+    let deep = |levels: usize| (0..levels).fold(tlv(5, &[]), |inner, _| indefinite(0x30, &[inner]));
+    assert!(Forge::with(|forge| forge.receipt.digests = deep(7)).case().judge().is_ok());
+    check(&|receipt| receipt.digests = deep(8));
+    check(&|receipt| receipt.digests = deep(2_000));
 
     let parts = Forge::default().parts();
     let judge = |receipt: Option<&[u8]>, config: &dyn Fn(&mut AppAttestConfig)| {

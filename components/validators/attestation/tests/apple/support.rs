@@ -22,6 +22,8 @@ pub struct Host {
     pub keys: Vec<AttestedKey>,
     /// The keys that sign, by name.
     pub signing: BTreeMap<String, SigningKey>,
+    /// Whether it answers carelessly: with any key that it has stored, and with signatures that are too short.
+    pub careless: bool,
 }
 
 impl Host {
@@ -51,10 +53,11 @@ impl Services for Host {
     }
     fn sign_es256(&self, key: &str, message: &[u8]) -> Option<Vec<u8>> {
         let signature: Signature = self.signing.get(key)?.sign(message);
-        Some(signature.to_bytes().to_vec())
+        let bytes = signature.to_bytes();
+        Some(bytes[usize::from(self.careless)..].to_vec())
     }
     fn find_key(&self, app: &str, key_id: &[u8]) -> Option<AttestedKey> {
-        self.keys.iter().find(|key| key.app == app && key.key_id == key_id).cloned()
+        self.keys.iter().find(|key| self.careless || key.app == app && key.key_id == key_id).cloned()
     }
 }
 

@@ -23,6 +23,9 @@ const DEVELOPMENT: &[u8; 16] = b"appattestdevelop";
 const PRODUCTION: &[u8; 16] = b"appattest\0\0\0\0\0\0\0";
 /// Certificates are dated back by this, in seconds. Observed in all known samples.
 const DATED_BACK_SECONDS: i64 = 24 * 60 * 60;
+/// Longest time a claim can be remembered, seconds: 30 days, by the contract. Used evidence that is good for longer can
+/// then do no more than repeat the submission that it is about.
+const MAX_CLAIM_SECONDS: i64 = 30 * 86_400;
 
 /// The parts of an attestation whose shape was checked, and nothing else.
 struct Attestation<'a> {
@@ -86,7 +89,9 @@ pub(super) fn judge(
         Mode::OneShot => Commit::ClaimOnce {
             space: CLAIM_SPACE.to_owned(),
             digest: attestation.leaf.sha256(),
-            expires_at: good_until.saturating_add(i64::from(config.skew_seconds)),
+            expires_at: good_until
+                .saturating_add(i64::from(config.skew_seconds))
+                .min(now.saturating_add(MAX_CLAIM_SECONDS)),
         },
         Mode::Registered => {
             if services.find_key(expected.app, key_id).is_some() {
