@@ -1,5 +1,5 @@
-//! A strict reader of CBOR (RFC 8949) for evidence: definite lengths, shortest heads, no tags, no key twice in a map, and
-//! limits on depth and number of items, so that reading ends soon whatever the input is.
+//! A strict reader of CBOR (RFC 8949) for evidence: definite lengths, shortest heads, no tags, no key twice in a map,
+//! and limits on depth and number of items, so that reading ends soon whatever the input is.
 
 /// Deepest nesting: a value within three containers.
 const MAX_DEPTH: u8 = 4;

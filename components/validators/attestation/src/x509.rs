@@ -125,7 +125,8 @@ impl<'a> Certificate<'a> {
         if serial.value().is_empty() {
             return Err(X509Error::Malformed);
         }
-        // RFC 5280, 4.1.1.2: both algorithms must be the same, otherwise the signature would not cover its own algorithm.
+        // RFC 5280, 4.1.1.2: both algorithms must be the same, otherwise the signature would not cover its own
+        // algorithm.
         if tbs.tlv_bytes()? != algorithm {
             return Err(X509Error::Malformed);
         }
@@ -278,8 +279,8 @@ impl<'a> Certificate<'a> {
     }
 }
 
-/// The trust anchor (one of the DER certificates of `anchors`) that issued `certificate`, by name and signature. Anchors
-/// that cannot be read are passed over; at most 32 are looked at.
+/// The trust anchor (one of the DER certificates of `anchors`) that issued `certificate`, by name and signature.
+/// Anchors that cannot be read are passed over; at most 32 are looked at.
 pub fn find_anchor<'a>(anchors: &'a [Vec<u8>], certificate: &Certificate<'_>) -> Option<Certificate<'a>> {
     anchors
         .iter()

@@ -1,8 +1,9 @@
 //! DeviceCheck: Apple says whether a token comes from a genuine device that runs an app of the team. It is bound to
 //! nothing, names no app and has no date that we could see: a weak signal.
 //!
-//! [`Evidence::token`] is the base64 text that the phone makes of what `DCDevice.generateToken` returns. [`begin`] asks for
-//! one call of `validate_device_token`, authorized by a token that the host's key signs, and [`resume`] reads the answer.
+//! [`Evidence::token`] is the base64 text that the phone makes of what `DCDevice.generateToken` returns. [`begin`] asks
+//! for one call of `validate_device_token`, authorized by a token that the host's key signs, and [`resume`] reads the
+//! answer.
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! A host for tests, and the vectors of veehaitch/devicecheck-appattest, read from beside the project where they are present.
+//! A host for tests, and the vectors of veehaitch/devicecheck-appattest, read from beside the project where they are
+//! present.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -149,8 +149,8 @@ impl<'a> Attestation<'a> {
         Ok(Self { leaf, intermediate, auth_data_bytes, auth_data, credential, receipt })
     }
 
-    /// The chain has one shape: root, one authority that may issue only end entities, key. Any extended key usage is fine:
-    /// Apple's differs from year to year.
+    /// The chain has one shape: root, one authority that may issue only end entities, key. Any extended key usage is
+    /// fine: Apple's differs from year to year.
     fn verify_chain(&self, anchors: &[Vec<u8>], now: i64) -> Result<(), Rejection> {
         let bad = |detail| Rejection::new("aa-chain", Stage::Chain, detail);
         let known = [x509::BASIC_CONSTRAINTS, x509::KEY_USAGE, x509::EXTENDED_KEY_USAGE];

@@ -1,5 +1,6 @@
-//! Authenticator data: the bytes that a device signs. Laid out as in WebAuthn, but Apple's flags do not say what follows
-//! (assertions claim a credential they do not have, extensions of iOS 27 come without their flag), so lengths decide.
+//! Authenticator data: the bytes that a device signs. Laid out as in WebAuthn, but Apple's flags do not say what
+//! follows (assertions claim a credential they do not have, extensions of iOS 27 come without their flag), so lengths
+//! decide.
 
 use crate::cbor::Value;
 

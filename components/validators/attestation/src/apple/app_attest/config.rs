@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What an operator sets for App Attest of one app. With nothing but [`Self::team_id`] set, it accepts one-shot evidence
-/// of a production build from the App Store or TestFlight, at most five minutes old by Apple's receipt.
+/// What an operator sets for App Attest of one app. With nothing but [`Self::team_id`] set, it accepts one-shot
+/// evidence of a production build from the App Store or TestFlight, at most five minutes old by Apple's receipt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AppAttestConfig {

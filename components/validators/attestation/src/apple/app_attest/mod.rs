@@ -1,14 +1,15 @@
-//! App Attest: a key in the Secure Enclave, of which Apple certifies that it belongs to a genuine copy of the app, bound to
-//! the submission. Everything is checked offline.
+//! App Attest: a key in the Secure Enclave, of which Apple certifies that it belongs to a genuine copy of the app,
+//! bound to the submission. Everything is checked offline.
 //!
-//! Two methods. [`ATTESTATION`]: [`Evidence::token`] is the object that `attestKey` returns, [`Evidence::key_id`] the 32
-//! bytes of the key's id, and the client data hash is the hash of the submission's `ens-v4` transcript, raw. In one-shot
-//! mode, the default, the key is made for this one submission and forgotten. In registration mode the key is stored, and
-//! later submissions come as [`ASSERTION`]: the object that `generateAssertion` returns, over the same kind of hash.
+//! Two methods. [`ATTESTATION`]: [`Evidence::token`] is the object that `attestKey` returns, [`Evidence::key_id`] the
+//! 32 bytes of the key's id, and the client data hash is the hash of the submission's `ens-v4` transcript, raw. In
+//! one-shot mode, the default, the key is made for this one submission and forgotten. In registration mode the key is
+//! stored, and later submissions come as [`ASSERTION`]: the object that `generateAssertion` returns, over the same kind
+//! of hash.
 //!
-//! Rules: Apple's "Validating apps that connect to your server", in its order, and the checks of receipts from "Assessing
-//! fraud risk". Further rules are ours and say so. There is no revocation; the trust anchors (sets [`ANCHORS`] and
-//! [`RECEIPT_ANCHORS`]) are the Apple App Attestation Root CA and Apple Root CA - G3.
+//! Rules: Apple's "Validating apps that connect to your server", in its order, and the checks of receipts from
+//! "Assessing fraud risk". Further rules are ours and say so. There is no revocation; the trust anchors (sets
+//! [`ANCHORS`] and [`RECEIPT_ANCHORS`]) are the Apple App Attestation Root CA and Apple Root CA - G3.
 //!
 //! That a challenge is the server's, fresh and unused is for the host to check, before it is given as
 //! [`Submission::challenge`]; the transcript covers it.

@@ -1,8 +1,8 @@
-//! Apple's receipt within an attestation: a message that Apple signed when it made the attestation (CMS, RFC 5652), with
-//! the time, the app, the certificate and the hash it was asked to bind.
+//! Apple's receipt within an attestation: a message that Apple signed when it made the attestation (CMS, RFC 5652),
+//! with the time, the app, the certificate and the hash it was asked to bind.
 //!
-//! Apple encodes the message in BER with indefinite lengths, so it is walked by hand; certificates and payload in it are
-//! DER. Only what Apple sends is read: one signer, no signed attributes, ECDSA with SHA-256.
+//! Apple encodes the message in BER with indefinite lengths, so it is walked by hand; certificates and payload in it
+//! are DER. Only what Apple sends is read: one signer, no signed attributes, ECDSA with SHA-256.
 
 use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
 use der::{DateTime, Reader, SliceReader, Tag, Tagged};
