@@ -10,7 +10,7 @@ use tocsin_attestation::cbor::Value;
 use tocsin_attestation::contract::{AttestedKey, HttpAnswer, Outcome};
 use tocsin_attestation::x509::{Certificate, PublicKey};
 
-use crate::forge::{APP, Forge, Key, Parts, bytes, map, text};
+use crate::forge::{APP, Forge, Key, Parts, array, bytes, map, text};
 use crate::support::Case;
 
 // Made once: signing is slow.
@@ -68,7 +68,7 @@ proptest! {
 
     #[test]
     fn random_parts_of_an_object_are_never_accepted(data in prop::collection::vec(any::<u8>(), 0..300)) {
-        let statement = map(&[text("x5c"), crate::forge::array(&[bytes(&data), bytes(&data)]), text("receipt"), bytes(&data)]);
+        let statement = map(&[text("x5c"), array(&[bytes(&data), bytes(&data)]), text("receipt"), bytes(&data)]);
         let attestation =
             map(&[text("fmt"), text("apple-appattest"), text("attStmt"), statement, text("authData"), bytes(&data)]);
         let assertion = map(&[text("signature"), bytes(&data), text("authenticatorData"), bytes(&data)]);
@@ -103,12 +103,12 @@ proptest! {
         let parts = &*PARTS;
         let statement = map(&[
             text("x5c"),
-            crate::forge::array(&[bytes(&parts.leaf), bytes(&parts.intermediate)]),
+            array(&[bytes(&parts.leaf), bytes(&parts.intermediate)]),
             text("receipt"),
             bytes(&splice(&parts.receipt, at, &with)),
         ]);
-        let token =
-            map(&[text("fmt"), text("apple-appattest"), text("attStmt"), statement, text("authData"), bytes(&parts.auth_data)]);
+        let object = [text("fmt"), text("apple-appattest"), text("attStmt"), statement, text("authData")];
+        let token = map(&[&object[..], &[bytes(&parts.auth_data)]].concat());
         let _ = GOOD.clone().with(|case| case.evidence.token = token);
     }
 
