@@ -70,7 +70,7 @@ fn publish_is_counted_once_for_its_health_authority() {
     // The same again changes nothing and does not count.
     let token: Cow<'_, str> = first["revisionToken"].as_str().expect("token").to_owned().into();
     world.publish(&PublishRequest { revision_token: token.clone(), ..sent.clone() });
-    assert_eq!(statistics(), [hour.clone()]);
+    assert_eq!(statistics(), [hour]);
     let revised = PublishRequest { revision_token: token, ..request("confirmed", &[1]) };
     world.publish(&revised);
     let hour = statistics().remove(0);
