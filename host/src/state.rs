@@ -15,7 +15,7 @@ pub const EPOCH: Duration = Duration::from_millis(10);
 /// What an instance may make the host hold for it, beside its own memory: handles of WASI (a publish has about ten), and
 /// random bytes of one call (padding is 2 KiB). wasmtime's own limits suit one trusted guest rather than many hostile ones.
 const MAX_HANDLES: usize = 1_000;
-const MAX_RANDOM_BYTES: u64 = 1024 * 1024;
+pub(crate) const MAX_RANDOM_BYTES: usize = 1024 * 1024;
 
 /// Limits of an instance.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +80,7 @@ impl InstanceState {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let mut wasi = WasiCtx::builder();
-        wasi.wall_clock(InjectedClock(services.clone())).max_random_size(MAX_RANDOM_BYTES);
+        wasi.wall_clock(InjectedClock(services.clone())).max_random_size(MAX_RANDOM_BYTES as u64);
         Self {
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),

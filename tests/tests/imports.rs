@@ -30,10 +30,10 @@ fn each_component_imports_what_it_uses_and_nothing_else() {
 }
 
 #[test]
-fn no_component_can_open_files_or_connections() {
+fn no_component_can_open_files_or_connections_or_print() {
     for name in ["publish", "verification", "export", "purge"] {
         for import in import_names(&component(name)).expect("a component") {
-            for forbidden in ["wasi:sockets", "wasi:http/outgoing-handler"] {
+            for forbidden in ["wasi:cli", "wasi:filesystem", "wasi:http/outgoing-handler", "wasi:sockets"] {
                 assert!(!import.starts_with(forbidden), "{name} imports {import}");
             }
         }

@@ -26,6 +26,8 @@ mod settings;
 mod signature_check;
 mod signing;
 mod statistics;
+#[cfg(target_family = "wasm")]
+mod system;
 mod verifier;
 
 pub use convert::{port_error_to_wit, report_type_from_wit, report_type_to_wit};

@@ -7,6 +7,7 @@ mod exports;
 mod exposures;
 mod health_authorities;
 mod leases;
+mod random;
 mod retention;
 mod sealing;
 mod settings;
@@ -20,8 +21,11 @@ use std::time::Instant;
 use tocsin_domain::ports::PortError;
 use wasmtime::component::{HasSelf, Linker};
 
-/// Puts every capability into a linker. A component gets those it imports.
+/// Puts every capability into a linker that has WASI already. A component gets those it imports.
 pub(crate) fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    wasmtime_wasi::p2::bindings::random::random::add_to_linker::<_, HasSelf<InstanceState>>(linker, |state| state)?;
+    linker.allow_shadowing(false);
     Capabilities::add_to_linker::<InstanceState, HasSelf<InstanceState>>(linker, |state| state)
 }
 
