@@ -2,7 +2,7 @@
 
 use crate::{Seed, seed};
 use tocsin_domain::base64;
-use tocsin_domain::publish::request::{PublishRequest, RequestKey};
+use tocsin_domain::publish::request::{DeviceEvidence, PublishRequest, RequestKey};
 use tocsin_domain::testing::fuzz_checks::NOW;
 
 /// Three days of keys; nobody's.
@@ -24,6 +24,7 @@ fn request() -> PublishRequest<'static> {
         revision_token: "CgExEgA=".into(),
         regions: Vec::new(),
         chaff: None,
+        device: DeviceEvidence::default(),
     }
 }
 
@@ -48,6 +49,8 @@ pub(crate) fn seeds() -> Vec<Seed> {
         with("names_in_other_case", "temporaryExposureKeys", "TEMPORARYexposurekeys"),
         with("name_twice", "{", r#"{"hmacKey":"first","symptomOnsetInterval":-1,"#),
         with("name_as_escapes", "hmacKey", r"\u0068mac\u004bey"),
+        with("evidence", "{", r#"{"deviceVerificationMethod":"app-attest","deviceVerificationPayload":"o2Nm","deviceKeyId":"AQ==",
+            "deviceCertificates":["MAA=",null],"deviceChallenge":"AA","platform":"ios","#),
         with("unknown_field", "{", r#"{"regions":[{"a":[1e5,null]}],"#),
         with("unknown_field_of_a_key", r#"{"key""#, r#"{"reportType":{},"key""#),
         with("unknown_field_with_a_long_name", "{", &format!("{{\"{}\":1,", "\u{1f600}".repeat(150))),

@@ -16,6 +16,7 @@ pub mod capabilities {
             "tocsin:capability/leases": async,
             "tocsin:capability/signing": async,
             "tocsin:capability/statistics": async,
+            "tocsin:capability/validation": async,
         },
     });
 }

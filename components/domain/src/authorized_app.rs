@@ -15,4 +15,6 @@ pub struct AuthorizedApp {
     pub bypass_verification: bool,
     /// Accept revisions without a revision token. For tests only.
     pub bypass_revision_token: bool,
+    /// Whether validators judge its submissions.
+    pub validated: bool,
 }

@@ -7,7 +7,7 @@
 //!
 //! Map: [`publish`] (what a phone uploads), [`verification`] (why we believe it), [`export`] (what phones download),
 //! [`purge`] (what goes), [`statistics`] (what health authorities are told), [`key_rotation`] (which key seals), and the words
-//! they share: [`tek`], [`interval`], [`exposure`], [`health_authority`], [`authorized_app`], [`signature_info`].
+//! they share: [`validation`], [`tek`], [`interval`], [`exposure`], [`health_authority`], [`authorized_app`], [`signature_info`].
 
 pub mod authorized_app;
 pub mod base64;
@@ -29,4 +29,5 @@ pub mod tek;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
 mod text;
+pub mod validation;
 pub mod verification;

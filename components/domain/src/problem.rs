@@ -30,6 +30,10 @@ pub enum PublishCode {
     /// A stored key is not what the request says it is, or is not ours to revise. The reference reports this as an
     /// internal error with status 400; clients see the same code and status here.
     KeyMismatch,
+    /// Validators of the app do not accept the submission.
+    SubmissionRefused,
+    /// Validators of the app cannot say now; trying again may help.
+    ValidatorsUnavailable,
     /// Our fault; trying again may help.
     Internal,
     /// Some keys were stored, others could not be.
@@ -53,6 +57,8 @@ impl PublishCode {
             Self::KeyAlreadyRevised => (400, "key_already_revised"),
             Self::InvalidReportTypeTransition => (400, "invalid_report_type_transition"),
             Self::KeyMismatch => (400, "internal_error"),
+            Self::SubmissionRefused => (401, "submission_refused"),
+            Self::ValidatorsUnavailable => (503, "validators_unavailable"),
             Self::Internal => (500, "internal_error"),
             Self::PartialFailure => (200, "partial_failure"),
         }

@@ -17,6 +17,7 @@ impl AuthorizedApps for Host {
             allowed_health_authorities,
             bypass_verification,
             bypass_revision_token,
+            validated,
         } = app;
         Ok(Some(AuthorizedApp {
             name,
@@ -24,6 +25,7 @@ impl AuthorizedApps for Host {
             allowed_health_authorities: allowed_health_authorities.into_iter().map(HealthAuthorityId).collect(),
             bypass_verification,
             bypass_revision_token,
+            validated,
         }))
     }
 }

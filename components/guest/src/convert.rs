@@ -9,6 +9,7 @@ pub(crate) fn port_error(error: wit::PortError) -> PortError {
     match error {
         wit::PortError::Conflict => PortError::Conflict,
         wit::PortError::Unavailable => PortError::Unavailable,
+        wit::PortError::AlreadyUsed => PortError::AlreadyUsed,
         wit::PortError::Internal(text) => PortError::Internal(text),
     }
 }
@@ -18,6 +19,7 @@ pub fn port_error_to_wit(error: PortError) -> wit::PortError {
     match error {
         PortError::Conflict => wit::PortError::Conflict,
         PortError::Unavailable => wit::PortError::Unavailable,
+        PortError::AlreadyUsed => wit::PortError::AlreadyUsed,
         PortError::Internal(text) => wit::PortError::Internal(text),
     }
 }

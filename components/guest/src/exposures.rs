@@ -1,6 +1,7 @@
 use crate::Host;
 use crate::bindings::tocsin::capability::exposures as wit;
 use crate::convert::{key_from_wit, key_to_wit, out_of_range, port_error, report_type_from_wit, report_type_to_wit};
+use crate::validation::commit_to_wit;
 use tocsin_domain::exposure::{NewExposure, Revision, StoredExposure};
 use tocsin_domain::interval::{IntervalNumber, RollingPeriod, Timestamp};
 use tocsin_domain::ports::PortError;
@@ -8,6 +9,7 @@ use tocsin_domain::ports::exposures::{Exposures, Found, RevisionOf, Submission};
 use tocsin_domain::statistics::PublishStatistics;
 use tocsin_domain::statistics::platform::Platform;
 use tocsin_domain::tek::TemporaryExposureKey;
+use tocsin_domain::validation::CommitSet;
 
 impl Exposures for Host {
     fn find(&self, keys: &[TemporaryExposureKey]) -> Result<Found, PortError> {
@@ -20,7 +22,8 @@ impl Exposures for Host {
     }
 
     fn insert_and_revise(&self, submission: &Submission) -> Result<(), PortError> {
-        let Submission { app, regions, traveler, health_authority, inserts, revisions, statistics } = submission;
+        let Submission { app, regions, traveler, health_authority, inserts, revisions, statistics, commits } =
+            submission;
         wit::insert_and_revise(&wit::Submission {
             app: app.clone(),
             regions: regions.clone(),
@@ -29,9 +32,15 @@ impl Exposures for Host {
             inserts: inserts.iter().map(new_exposure).collect(),
             revisions: revisions.iter().map(revision).collect(),
             statistics: statistics.as_ref().map(publish_statistics),
+            commits: commits.as_ref().map(commit_set),
         })
         .map_err(port_error)
     }
+}
+
+fn commit_set(set: &CommitSet) -> wit::CommitSet {
+    let CommitSet { binding, commits } = set;
+    wit::CommitSet { binding: binding.to_vec(), commits: commits.iter().map(commit_to_wit).collect() }
 }
 
 fn stored_exposure(row: wit::StoredExposure) -> Result<StoredExposure, PortError> {

@@ -28,6 +28,7 @@ mod signing;
 mod statistics;
 #[cfg(target_family = "wasm")]
 mod system;
+mod validation;
 mod verifier;
 
 pub use convert::{port_error_to_wit, report_type_from_wit, report_type_to_wit};

@@ -35,6 +35,7 @@ fn with_publisher<T>(settings: &PublishSettings, work: impl FnOnce(Publisher<'_>
         settings,
         authorized_apps: &Host,
         verifier: &Host,
+        validation: &Host,
         exposures: &Host,
         sealing: &Host,
         clock: &Host,

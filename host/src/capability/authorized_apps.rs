@@ -14,12 +14,14 @@ impl wit::Host for InstanceState {
                  allowed_health_authorities,
                  bypass_verification,
                  bypass_revision_token,
+                 validated: _,
              }| wit::AuthorizedApp {
                 name,
                 allowed_regions,
                 allowed_health_authorities: allowed_health_authorities.into_iter().map(|id| id.0).collect(),
                 bypass_verification,
                 bypass_revision_token,
+                validated: false,
             },
         ))
     }

@@ -18,6 +18,7 @@ pub(super) fn port_error(error: PortError) -> WitPortError {
             tracing::warn!("a capability is not available");
             WitPortError::Unavailable
         }
+        PortError::AlreadyUsed => WitPortError::AlreadyUsed,
         PortError::Internal(text) => {
             tracing::error!(error = %text, "a capability failed");
             WitPortError::Internal(text)
@@ -64,6 +65,6 @@ pub(super) fn transmission_risk(risk: u8) -> Result<TransmissionRisk, PortError>
 }
 
 /// A component passed a value outside its documented range.
-fn out_of_range(what: &str) -> PortError {
+pub(super) fn out_of_range(what: &str) -> PortError {
     PortError::Internal(format!("a component passed a {what} out of range"))
 }

@@ -1,7 +1,8 @@
 use super::convert::{
-    WitPortError, key_from_wit, key_to_wit, port_error, report_type_from_wit, report_type_to_wit, rolling_period,
-    transmission_risk,
+    WitPortError, key_from_wit, key_to_wit, out_of_range, port_error, report_type_from_wit, report_type_to_wit,
+    rolling_period, transmission_risk,
 };
+use super::validation::commit_from_wit;
 use crate::bindings::capabilities::tocsin::capability::exposures as wit;
 use crate::state::InstanceState;
 use std::time::Instant;
@@ -12,6 +13,7 @@ use tocsin_domain::ports::PortError;
 use tocsin_domain::ports::exposures::{Exposures, Found, RevisionOf, Submission};
 use tocsin_domain::statistics::PublishStatistics;
 use tocsin_domain::statistics::platform::Platform;
+use tocsin_domain::validation::CommitSet;
 
 impl wit::Host for InstanceState {
     fn find(&mut self, keys: Vec<wit::TemporaryExposureKey>) -> Result<wit::Found, WitPortError> {
@@ -55,7 +57,8 @@ fn stored_exposure(row: StoredExposure) -> wit::StoredExposure {
 }
 
 fn submission_from_wit(submission: wit::Submission) -> Result<Submission, PortError> {
-    let wit::Submission { app, regions, traveler, health_authority, inserts, revisions, statistics } = submission;
+    let wit::Submission { app, regions, traveler, health_authority, inserts, revisions, statistics, commits } =
+        submission;
     Ok(Submission {
         app,
         regions,
@@ -64,6 +67,15 @@ fn submission_from_wit(submission: wit::Submission) -> Result<Submission, PortEr
         inserts: inserts.into_iter().map(new_exposure).collect::<Result<_, _>>()?,
         revisions: revisions.into_iter().map(revision).collect::<Result<_, _>>()?,
         statistics: statistics.map(publish_statistics),
+        commits: commits.map(commit_set).transpose()?,
+    })
+}
+
+fn commit_set(set: wit::CommitSet) -> Result<CommitSet, PortError> {
+    let wit::CommitSet { binding, commits } = set;
+    Ok(CommitSet {
+        binding: binding.try_into().map_err(|_| out_of_range("binding"))?,
+        commits: commits.into_iter().map(commit_from_wit).collect::<Result<_, _>>()?,
     })
 }
 

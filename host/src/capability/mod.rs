@@ -14,6 +14,7 @@ mod settings;
 mod signature_check;
 mod signing;
 mod statistics;
+mod validation;
 
 use crate::bindings::capabilities::Host_ as Capabilities;
 use crate::state::InstanceState;

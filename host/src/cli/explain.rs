@@ -10,7 +10,8 @@ use clap::Subcommand;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use tocsin_domain::publish::service::explain::{
-    ExplainedAnswer, ExplainedCertificate, ExplainedKey, ExplainedToken, Explanation, KeyOutcome,
+    ExplainedAnswer, ExplainedCertificate, ExplainedKey, ExplainedToken, ExplainedValidators, Explanation, KeyOutcome,
+    ValidatorsOutcome,
 };
 
 #[derive(Subcommand)]
@@ -51,7 +52,7 @@ fn read_body(file: &Path) -> Result<String, Failure> {
 
 fn text(explained: &ExplainedPublish) -> String {
     let ExplainedPublish { publish, first_exports } = explained;
-    let Explanation { answer, app, regions, traveler, certificate, revision_token, keys } = publish;
+    let Explanation { answer, app, regions, traveler, certificate, validators, revision_token, keys } = publish;
     let mut text = String::new();
     let mut line = |label: &str, value: &str| {
         // Writing to a string does not fail.
@@ -69,6 +70,10 @@ fn text(explained: &ExplainedPublish) -> String {
     if let Some(certificate) = certificate {
         line("certificate", &certificate_text(certificate));
         certificate.hints.iter().for_each(|hint| line("  hint", hint));
+    }
+    if let Some(ExplainedValidators { outcome, reasons }) = validators {
+        line("validators", validators_text(*outcome));
+        reasons.iter().for_each(|reason| line("  reason", reason));
     }
     if let Some(token) = revision_token {
         line("token", &token_text(token));
@@ -100,6 +105,17 @@ fn certificate_text(certificate: &ExplainedCertificate) -> String {
         (false, _) => {
             let bypassed = if *bypassed { " (the app bypasses verification)" } else { "" };
             format!("not valid: {}{bypassed}", reason.as_deref().unwrap_or("unknown"))
+        }
+    }
+}
+
+const fn validators_text(outcome: ValidatorsOutcome) -> &'static str {
+    match outcome {
+        ValidatorsOutcome::Accepted => "accept it",
+        ValidatorsOutcome::Refused => "refuse it",
+        ValidatorsOutcome::TryLater => "cannot say now: the phone may try later",
+        ValidatorsOutcome::Pretended => {
+            "refuse it, and the phone is told that it was stored (on_refusal = \"pretend\")"
         }
     }
 }
@@ -169,6 +185,10 @@ mod tests {
                     report_type: Some("likely".to_owned()),
                     symptom_onset_interval: None,
                 }),
+                validators: Some(ExplainedValidators {
+                    outcome: ValidatorsOutcome::Refused,
+                    reasons: vec!["attest: replayed".to_owned()],
+                }),
                 revision_token: Some(ExplainedToken::Holds(3)),
                 keys: vec![
                     key(0, KeyOutcome::Stored, "", Some("T1"), false),
@@ -197,6 +217,8 @@ error       1 error occurred:
 \t* key 1 ...
 app         app, for US, CA, as a traveler's
 certificate valid: likely, no symptom onset
+validators  refuse it
+  reason    attest: replayed
 token       holds 3 keys
 key 0       stored, counts from T1
             first in export config 7 (us), not before T3

@@ -20,7 +20,7 @@ use tocsin_domain::exposure::ReportType;
 use tocsin_domain::interval::Timestamp;
 use tocsin_domain::ports::Clock;
 use tocsin_domain::ports::verifier::ProofKey;
-use tocsin_domain::publish::request::{PublishRequest, RequestKey};
+use tocsin_domain::publish::request::{DeviceEvidence, PublishRequest, RequestKey};
 use tocsin_domain::verification::issue::{CertificateRequest, assemble, phone_hmac, signing_input};
 
 /// Lifetime of a certificate, in seconds; a health authority gives a phone some minutes.
@@ -141,6 +141,7 @@ pub fn request_body(app: &str, authority: &TestHealthAuthority, keys: &[PhoneKey
         revision_token: Cow::Borrowed(""),
         regions: Vec::new(),
         chaff: None,
+        device: DeviceEvidence::default(),
     };
     request.to_json()
 }

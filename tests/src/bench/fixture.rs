@@ -76,6 +76,7 @@ pub(crate) fn submission(random: &FakeRandom, created_at: Timestamp) -> Submissi
         health_authority: None,
         inserts,
         revisions: Vec::new(),
+        commits: None,
         statistics: None,
     }
 }

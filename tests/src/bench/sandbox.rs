@@ -6,9 +6,11 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tocsin_domain::ports::{Clock, Random};
+use tocsin_domain::ports::validation::Validation;
+use tocsin_domain::ports::{Clock, PortError, Random};
 use tocsin_domain::publish::request::ApiVersion;
 use tocsin_domain::publish::service::{Incoming, Publisher};
+use tocsin_domain::validation::{Candidate, Decision, Evidence};
 use tocsin_domain::verification::certificate::CertificateVerifier;
 use tocsin_host::engine::{Components, ServiceName, publish_request};
 use tocsin_host::server::load_components;
@@ -54,6 +56,15 @@ impl Way {
 }
 
 struct SystemRandom;
+
+/// No app of the benchmark has validators.
+struct NoValidators;
+
+impl Validation for NoValidators {
+    fn validate(&self, _candidate: &Candidate, _evidence: Option<&Evidence>) -> Result<Decision, PortError> {
+        Err(PortError::Unavailable)
+    }
+}
 
 impl Random for SystemRandom {
     fn fill(&self, bytes: &mut [u8]) {
@@ -110,6 +121,7 @@ fn native(services: &Arc<Services>, bodies: Arc<Vec<Vec<u8>>>, concurrency: usiz
             scope.spawn(|| {
                 while let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let publisher = Publisher {
+                        validation: &NoValidators,
                         settings: &services.settings.publish,
                         authorized_apps: &*services.store,
                         verifier: &CertificateVerifier {

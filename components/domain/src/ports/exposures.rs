@@ -6,6 +6,7 @@ use crate::health_authority::HealthAuthorityId;
 use crate::interval::Timestamp;
 use crate::statistics::PublishStatistics;
 use crate::tek::TemporaryExposureKey;
+use crate::validation::CommitSet;
 
 /// What is stored for a set of keys, and until when exports have been cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Submission {
     pub revisions: Vec<RevisionOf>,
     /// What is counted for the health authority; `None` when there is none.
     pub statistics: Option<PublishStatistics>,
+    /// What the app's validators want noted; `None`: nothing.
+    pub commits: Option<CommitSet>,
 }
 
 /// A revision and the row it was decided on.
@@ -57,6 +60,7 @@ pub trait Exposures {
     /// Stores all of `submission`, durably, or nothing.
     ///
     /// [`PortError::Conflict`] when a key to insert exists, a row to revise has another version, or a time lies before
-    /// [`Found::open_from`].
+    /// [`Found::open_from`]. [`PortError::AlreadyUsed`] when a commit cannot be noted because another submission was there
+    /// before.
     fn insert_and_revise(&self, submission: &Submission) -> Result<(), PortError>;
 }

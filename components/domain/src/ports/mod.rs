@@ -15,6 +15,7 @@ pub mod settings;
 pub mod signature_check;
 pub mod signing;
 pub mod statistics;
+pub mod validation;
 pub mod verifier;
 
 use crate::interval::Timestamp;
@@ -27,6 +28,8 @@ pub enum PortError {
     Conflict,
     /// The host cannot serve the call now; a later try may succeed.
     Unavailable,
+    /// What was to be used once was used before.
+    AlreadyUsed,
     /// Our fault. The text is for the host's log and never leaves the server.
     Internal(String),
 }
@@ -36,6 +39,7 @@ impl fmt::Debug for PortError {
         match self {
             Self::Conflict => f.write_str("Conflict"),
             Self::Unavailable => f.write_str("Unavailable"),
+            Self::AlreadyUsed => f.write_str("AlreadyUsed"),
             Self::Internal(text) => write!(f, "Internal({text})"),
         }
     }
@@ -46,6 +50,7 @@ impl fmt::Display for PortError {
         match self {
             Self::Conflict => f.write_str("the data changed meanwhile"),
             Self::Unavailable => f.write_str("the service is not available at the moment"),
+            Self::AlreadyUsed => f.write_str("it was used before"),
             Self::Internal(text) => f.write_str(text),
         }
     }

@@ -1,8 +1,11 @@
 //! The body of a publish request, read the way the reference server reads it.
 
+mod device;
 mod repair;
 #[cfg(test)]
 mod tests;
+
+pub use device::{DeviceEvidence, EvidenceError, ReadEvidence};
 
 use crate::json::{Blame, Flag, Integer, Object, ObjectSeed, Text, Texts, UnknownFields, UnusedText};
 use crate::problem::PublishCode;
@@ -56,6 +59,9 @@ pub struct PublishRequest<'a> {
     /// Extension: whether this is a chaff request, which asks for an answer and nothing else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chaff: Option<bool>,
+    /// Extension: what the platform says of the phone, for the app's validators.
+    #[serde(flatten)]
+    pub device: DeviceEvidence<'a>,
 }
 
 /// A key as sent.
@@ -233,6 +239,7 @@ impl<'a> PublishRequest<'a> {
             revision_token,
             regions,
             chaff,
+            device,
         } = self;
         let own = |text: Cow<'a, str>| Cow::Owned(text.into_owned());
         let own_key = |key: RequestKey<'a>| {
@@ -249,6 +256,7 @@ impl<'a> PublishRequest<'a> {
             revision_token: own(revision_token),
             regions: regions.into_iter().map(own).collect(),
             chaff,
+            device: device.into_owned(),
         }
     }
 }
@@ -309,6 +317,12 @@ pub(crate) enum RequestField {
     RevisionToken,
     Regions,
     Chaff,
+    Platform,
+    DeviceMethod,
+    DevicePayload,
+    DeviceKeyId,
+    DeviceCertificates,
+    DeviceChallenge,
     Unused,
 }
 
@@ -334,6 +348,12 @@ impl<'de> PublishRequest<'de> {
                 self.chaff = Some(chaff);
                 Ok(())
             }
+            RequestField::Platform => map.next_value_seed(Text(&mut self.device.platform)),
+            RequestField::DeviceMethod => map.next_value_seed(Text(&mut self.device.method)),
+            RequestField::DevicePayload => map.next_value_seed(Text(&mut self.device.payload)),
+            RequestField::DeviceKeyId => map.next_value_seed(Text(&mut self.device.key_id)),
+            RequestField::DeviceCertificates => map.next_value_seed(Texts(&mut self.device.certificates)),
+            RequestField::DeviceChallenge => map.next_value_seed(Text(&mut self.device.challenge)),
             RequestField::Unused => map.next_value_seed(UnusedText),
         }
     }
@@ -351,6 +371,12 @@ impl<'de> Object<'de> for PublishRequest<'de> {
         ("revisionToken", RequestField::RevisionToken),
         ("padding", RequestField::Unused),
         ("chaff", RequestField::Chaff),
+        ("platform", RequestField::Platform),
+        ("deviceVerificationMethod", RequestField::DeviceMethod),
+        ("deviceVerificationPayload", RequestField::DevicePayload),
+        ("deviceKeyId", RequestField::DeviceKeyId),
+        ("deviceCertificates", RequestField::DeviceCertificates),
+        ("deviceChallenge", RequestField::DeviceChallenge),
     ];
     const UNKNOWN: UnknownFields = UnknownFields::Refuse;
 
@@ -369,14 +395,18 @@ impl<'de> Object<'de> for V1Alpha1<'de> {
         ("temporaryExposureKeys", RequestField::Keys),
         ("regions", RequestField::Regions),
         ("appPackageName", RequestField::HealthAuthorityId),
-        ("platform", RequestField::Unused),
-        ("deviceVerificationPayload", RequestField::Unused),
         ("verificationPayload", RequestField::VerificationPayload),
         ("hmackey", RequestField::HmacKey),
         ("symptomOnsetInterval", RequestField::SymptomOnsetInterval),
         ("revisionToken", RequestField::RevisionToken),
         ("padding", RequestField::Unused),
         ("chaff", RequestField::Chaff),
+        ("platform", RequestField::Platform),
+        ("deviceVerificationMethod", RequestField::DeviceMethod),
+        ("deviceVerificationPayload", RequestField::DevicePayload),
+        ("deviceKeyId", RequestField::DeviceKeyId),
+        ("deviceCertificates", RequestField::DeviceCertificates),
+        ("deviceChallenge", RequestField::DeviceChallenge),
     ];
     const UNKNOWN: UnknownFields = UnknownFields::Refuse;
 

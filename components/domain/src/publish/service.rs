@@ -9,15 +9,19 @@ mod explain_tests;
 mod model_tests;
 #[cfg(test)]
 mod tests;
+mod validation;
+#[cfg(test)]
+mod validation_tests;
 
 use crate::authorized_app::AuthorizedApp;
 use crate::ports::authorized_apps::AuthorizedApps;
 use crate::ports::exposures::{Exposures, Submission};
 use crate::ports::sealing::Sealing;
+use crate::ports::validation::Validation;
 use crate::ports::verifier::{Claims, Proof, ProofKey, VerificationError, Verifier};
 use crate::ports::{Clock, PortError, Random};
 use crate::problem::PublishCode;
-use crate::publish::request::{ApiVersion, PublishRequest, RequestError, RequestKey};
+use crate::publish::request::{ApiVersion, EvidenceError, PublishRequest, RequestError, RequestKey};
 use crate::publish::response::{Answer, PublishResponse};
 use crate::publish::revision::{Decision, RevisionError, RevisionPolicy, decide};
 use crate::publish::revision_token::{self, RevisionToken};
@@ -28,6 +32,7 @@ use crate::statistics::platform::Platform;
 use crate::tek::TemporaryExposureKey;
 use crate::text::shortened;
 use std::fmt;
+use validation::Permit;
 
 /// How often a publish is decided when others change the same rows in between.
 const MAX_ATTEMPTS: u32 = 5;
@@ -71,6 +76,8 @@ pub struct Publisher<'a> {
     pub authorized_apps: &'a dyn AuthorizedApps,
     /// Checks the proof of the diagnosis.
     pub verifier: &'a dyn Verifier,
+    /// Asks the app's own validators.
+    pub validation: &'a dyn Validation,
     /// The store.
     pub exposures: &'a dyn Exposures,
     /// Seals and opens revision tokens.
@@ -102,6 +109,13 @@ impl Publisher<'_> {
         let app = self.authorized_app(&request.health_authority_id)?;
         let regions = self.regions(request, &app)?;
         let claims = self.claims(request, &app)?;
+        let commits = match self.permit(request, &app, &regions, claims.as_ref())? {
+            Permit::Store(commits) => commits,
+            Permit::Pretend(transformed) => {
+                let inserted = transformed.keys.len();
+                return Ok(success(transformed, inserted, None));
+            }
+        };
         let token = RevisionToken::read(&request.revision_token, self.sealing).map_err(PublishError::Port)?;
         let policy = self.revision_policy(&app);
         let mut submission = Submission {
@@ -112,6 +126,7 @@ impl Publisher<'_> {
             inserts: Vec::new(),
             revisions: Vec::new(),
             statistics: None,
+            commits,
         };
         for _ in 0..MAX_ATTEMPTS {
             // A new attempt is a new decision, with the time of its own: the last one may have failed because an export
@@ -134,6 +149,7 @@ impl Publisher<'_> {
                     return Err(PublishError::Revision { error, warnings: transformed.warnings });
                 }
                 Err(StoreError::Port(PortError::Conflict)) => {}
+                Err(StoreError::Port(PortError::AlreadyUsed)) => return Err(PublishError::Refused),
                 Err(StoreError::Port(error)) => return Err(PublishError::Port(error)),
             }
         }
@@ -205,7 +221,7 @@ impl Publisher<'_> {
         // What goes into the token counts, and that is also a key that is not stored because it is negative and unknown.
         let counts = submission.health_authority.is_some() && !token_entries.is_empty();
         submission.statistics = counts.then(|| count(inserted, revisions.len()));
-        if !inserts.is_empty() || !revisions.is_empty() || counts {
+        if !inserts.is_empty() || !revisions.is_empty() || counts || submission.commits.is_some() {
             submission.inserts = inserts;
             submission.revisions = revisions;
             self.exposures.insert_and_revise(submission).map_err(StoreError::Port)?;
@@ -273,6 +289,12 @@ enum PublishError {
     NoRegion(String),
     /// The proof is not valid.
     Verification(String),
+    /// What the phone sent of its platform cannot be read.
+    Evidence(EvidenceError),
+    /// The app's validators do not accept it.
+    Refused,
+    /// The app's validators cannot say now.
+    TryLater,
     /// No key can be stored.
     Transform(TransformError),
     /// Keys exist and cannot be revised like that.
@@ -292,9 +314,9 @@ impl PublishError {
             Self::UnknownApp(name) => {
                 (PublishCode::UnknownHealthAuthorityId, format!("unauthorized health authority: {name}"), vec![])
             }
-            Self::AppLookup(PortError::Conflict | PortError::Unavailable | PortError::Internal(_)) => {
-                (PublishCode::UnableToLoadHealthAuthority, "error loading health authority config".to_owned(), vec![])
-            }
+            Self::AppLookup(
+                PortError::Conflict | PortError::Unavailable | PortError::AlreadyUsed | PortError::Internal(_),
+            ) => (PublishCode::UnableToLoadHealthAuthority, "error loading health authority config".to_owned(), vec![]),
             Self::RegionNotAllowed { app, region } => (
                 PublishCode::RegionNotAllowed,
                 format!("verifying allowed regions: app {app} tried to write to unauthorized region {region}"),
@@ -310,13 +332,21 @@ impl PublishError {
                 format!("unable to validate diagnosis verification: {reason}"),
                 vec![],
             ),
+            Self::Evidence(EvidenceError(text)) => (PublishCode::BadRequest, text, vec![]),
+            Self::Refused => (PublishCode::SubmissionRefused, "the submission was not accepted".to_owned(), vec![]),
+            Self::TryLater => (
+                PublishCode::ValidatorsUnavailable,
+                "the submission cannot be checked now, try later".to_owned(),
+                vec![],
+            ),
             Self::Transform(TransformError { reason, warnings }) => {
                 (PublishCode::BadRequest, format!("unable to read request data: {reason}"), warnings)
             }
             Self::Revision { error, warnings } => (error.code(), error.to_string(), warnings),
-            Self::Contention | Self::Port(PortError::Conflict | PortError::Unavailable | PortError::Internal(_)) => {
-                (PublishCode::Internal, INTERNAL.to_owned(), vec![])
-            }
+            Self::Contention
+            | Self::Port(
+                PortError::Conflict | PortError::Unavailable | PortError::AlreadyUsed | PortError::Internal(_),
+            ) => (PublishCode::Internal, INTERNAL.to_owned(), vec![]),
         };
         Answer::failure(code, text, warnings)
     }

@@ -46,6 +46,26 @@ pub fn transcripts(request: &PublishRequest<'_>, method: &str, challenge: Option
         .collect()
 }
 
+/// Tells a submission from others: the same when a phone sends it again, whatever its padding, token and evidence.
+pub fn binding(request: &PublishRequest<'_>) -> [u8; 32] {
+    let mut hash = Sha256::new_with_prefix(b"tocsin-submission-1\0");
+    let mut text = |text: &str| {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    };
+    text(&request.health_authority_id);
+    text(&request.verification_payload);
+    text(&request.hmac_key);
+    for RequestKey { key, rolling_start, rolling_period, transmission_risk } in keys_by_text(request) {
+        text(key);
+        text(&format!("{rolling_start}.{rolling_period}.{transmission_risk}"));
+    }
+    for region in upper_regions(request) {
+        text(&region);
+    }
+    hash.finalize().into()
+}
+
 /// `ens-v1`: app, keys and regions without anything between them. Where one ends and the next begins is not covered, nor
 /// are the times of the keys: for evidence recorded in 2020 only.
 pub fn ens_v1(request: &PublishRequest<'_>) -> [u8; 32] {

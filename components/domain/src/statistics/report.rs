@@ -119,9 +119,9 @@ impl StatisticsError {
                 (StatisticsCode::Unauthorized, "Authorization header is not in `Bearer <token>` format".to_owned())
             }
             Self::Rejected(reason) => (StatisticsCode::Unauthorized, reason),
-            Self::Port(PortError::Conflict | PortError::Unavailable | PortError::Internal(_)) => {
-                (StatisticsCode::Internal, "error reading stats".to_owned())
-            }
+            Self::Port(
+                PortError::Conflict | PortError::Unavailable | PortError::AlreadyUsed | PortError::Internal(_),
+            ) => (StatisticsCode::Internal, "error reading stats".to_owned()),
         };
         let (status, code) = code.row();
         (status, Answer { error, code, ..Answer::default() })
@@ -161,6 +161,7 @@ mod tests {
                     inserts: vec![],
                     revisions: vec![],
                     statistics: Some(statistics),
+                    commits: None,
                 })
                 .expect("counted");
         }

@@ -24,6 +24,7 @@ impl FakeAuthorizedApps {
             allowed_health_authorities: vec![health_authority],
             bypass_verification: false,
             bypass_revision_token: false,
+            validated: false,
         };
         Self { apps: vec![app], faults: Faults::default() }
     }

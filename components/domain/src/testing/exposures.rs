@@ -9,6 +9,7 @@ use crate::ports::exposures::{Exposures, Found, RevisionOf, Submission};
 use crate::ports::statistics::Statistics;
 use crate::statistics::HourlyStatistics;
 use crate::tek::TemporaryExposureKey;
+use crate::validation::{AttestedKey, Commit, CommitSet, ValidatorCommit};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -59,6 +60,7 @@ struct State {
     open_from: Timestamp,
     rivals: VecDeque<Rival>,
     statistics: BTreeMap<(u64, Timestamp), HourlyStatistics>,
+    commits: Commits,
 }
 
 impl FakeExposures {
@@ -142,7 +144,8 @@ impl FakeRow {
 impl State {
     /// Checks everything before it changes anything.
     fn apply(&mut self, submission: &Submission) -> Result<(), PortError> {
-        let Submission { app, regions, traveler, health_authority, inserts, revisions, statistics } = submission;
+        let Submission { app, regions, traveler, health_authority, inserts, revisions, statistics, commits } =
+            submission;
         let insertable =
             |exposure: &NewExposure| exposure.created_at >= self.open_from && !self.rows.contains_key(&exposure.key);
         let revisable = |change: &RevisionOf| {
@@ -153,6 +156,9 @@ impl State {
         let distinct = keys.collect::<BTreeSet<_>>().len() == inserts.len() + revisions.len();
         if !distinct || !inserts.iter().all(insertable) || !revisions.iter().all(revisable) {
             return Err(PortError::Conflict);
+        }
+        if let Some(commits) = commits {
+            self.commits.note(app, commits)?;
         }
         for exposure in inserts {
             let row = FakeRow {
@@ -181,5 +187,47 @@ impl State {
             row.or_insert_with(|| HourlyStatistics::new(publish.hour)).record(publish);
         }
         Ok(())
+    }
+}
+
+/// What validators had noted: the name of the validator is the first part of each key, the binding comes last.
+#[derive(Clone, Debug, Default)]
+struct Commits {
+    used: BTreeMap<(String, String, [u8; 32]), [u8; 32]>,
+    keys: BTreeMap<(String, String, Vec<u8>), (AttestedKey, [u8; 32])>,
+}
+
+impl Commits {
+    /// All or nothing.
+    fn note(&mut self, app: &str, set: &CommitSet) -> Result<(), PortError> {
+        let mut changed = self.clone();
+        set.commits.iter().try_for_each(|commit| changed.note_one(app, commit, set.binding))?;
+        *self = changed;
+        Ok(())
+    }
+
+    fn note_one(&mut self, app: &str, commit: &ValidatorCommit, binding: [u8; 32]) -> Result<(), PortError> {
+        let ValidatorCommit { validator, commit } = commit;
+        let fresh = match commit {
+            Commit::ClaimOnce { space, digest, expires_at: _ } => {
+                *self.used.entry((validator.clone(), space.clone(), *digest)).or_insert(binding) == binding
+            }
+            Commit::StoreKey(key) => {
+                let place = (validator.clone(), app.to_owned(), key.key_id.clone());
+                self.keys.entry(place).or_insert_with(|| (key.clone(), binding)).1 == binding
+            }
+            Commit::AdvanceCounter { key_id, expected, next } => {
+                match self.keys.get_mut(&(validator.clone(), app.to_owned(), key_id.clone())) {
+                    Some((key, last)) if key.counter == *expected => {
+                        key.counter = *next;
+                        *last = binding;
+                        true
+                    }
+                    Some((key, last)) => key.counter == *next && *last == binding,
+                    None => false,
+                }
+            }
+        };
+        if fresh { Ok(()) } else { Err(PortError::AlreadyUsed) }
     }
 }

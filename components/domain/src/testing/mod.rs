@@ -11,4 +11,5 @@ pub mod random;
 pub mod sealing;
 pub mod settings;
 pub mod signature_check;
+pub mod validation;
 pub mod verifier;

@@ -5,6 +5,7 @@ mod administering;
 mod counting;
 mod exporting;
 mod leasing;
+mod noting;
 mod publishing;
 mod retaining;
 mod revision_keys;
@@ -14,6 +15,7 @@ pub(crate) use administering::*;
 pub(crate) use counting::*;
 pub(crate) use exporting::*;
 pub(crate) use leasing::*;
+pub(crate) use noting::*;
 pub(crate) use publishing::*;
 pub(crate) use retaining::*;
 pub(crate) use revision_keys::*;
@@ -78,6 +80,12 @@ macro_rules! conformance_tests {
             time_that_no_row_can_have_is_refused
             one_publish_wins_each_contested_key_and_none_is_half_stored
             concurrent_revisions_of_a_row_have_one_winner
+            a_value_is_used_by_one_submission
+            all_commits_are_noted_or_none
+            a_counter_only_moves_from_where_it_was_seen
+            revisions_note_too
+            of_many_at_once_one_uses_a_value
+            what_was_noted_goes_with_the_exposures
             primary_pass_selects_by_time_of_upload_start_inclusive_end_exclusive
             revised_pass_selects_by_time_of_revision
             regions_and_travelers_select_as_documented
@@ -196,6 +204,7 @@ pub(crate) fn submission(numbers: impl IntoIterator<Item = u64>, created_at: i64
         inserts: numbers.into_iter().map(|number| exposure(number, created_at)).collect(),
         revisions: Vec::new(),
         statistics: None,
+        commits: None,
     }
 }
 

@@ -133,6 +133,8 @@ fn to_app(record: AuthorizedAppRecord) -> AuthorizedApp {
         allowed_health_authorities: health_authorities.into_iter().map(HealthAuthorityId).collect(),
         bypass_verification,
         bypass_revision_token,
+        // Validators are configured, not stored: whoever grants the capability knows.
+        validated: false,
     }
 }
 

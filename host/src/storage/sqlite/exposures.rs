@@ -5,7 +5,7 @@ use super::super::row_id::{Hour, RowId};
 use super::append::{Appender, INSERT, Provenance};
 use super::failure::{Failure, id_to_column};
 use super::writer::split;
-use super::{Shared, SqliteStore, key_column, out_of_range};
+use super::{Shared, SqliteStore, commits, key_column, out_of_range};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 use std::sync::mpsc;
 use tocsin_domain::exposure::{ReportType, Revision, StoredExposure};
@@ -169,6 +169,7 @@ fn check(
             return Err(PortError::Conflict.into());
         }
     }
+    commits::check(submission, connection)?;
     let mut places = Vec::with_capacity(submission.inserts.len());
     for exposure in &submission.inserts {
         let hash = shared.index.hash(&exposure.key);
@@ -201,7 +202,8 @@ fn write(
     appender: &mut Appender,
     shared: &Shared,
 ) -> rusqlite::Result<()> {
-    let Submission { app, regions, traveler, health_authority, inserts, revisions, statistics: _ } = submission;
+    let Submission { app, regions, traveler, health_authority, inserts, revisions, statistics: _, commits: _ } =
+        submission;
     let health_authority = health_authority.map(|id| id_to_column(id.0));
     if !inserts.is_empty() {
         let mut regions: Vec<&str> = regions.iter().map(String::as_str).collect();
@@ -226,5 +228,5 @@ fn write(
             health_authority,
         ))?;
     }
-    Ok(())
+    commits::note(submission, connection)
 }

@@ -9,6 +9,7 @@
 
 mod admin;
 mod append;
+mod commits;
 mod connection;
 mod directory;
 mod exports;

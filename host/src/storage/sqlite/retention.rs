@@ -4,7 +4,7 @@ use super::super::row_id::{Hour, RowId};
 use super::exports::live_files;
 use super::failure::{Failure, id_to_column};
 use super::writer::Writer;
-use super::{SqliteStore, id_column, key_column, statistics};
+use super::{SqliteStore, commits, id_column, key_column, statistics};
 use rusqlite::{Connection, OptionalExtension};
 use tocsin_domain::interval::Timestamp;
 use tocsin_domain::ports::PortError;
@@ -67,10 +67,16 @@ fn purge_slice(writer: &mut Writer, created_before: Timestamp) -> Result<PurgeSl
     for (id, key) in &slice {
         index.remove(index.hash(key), *id);
     }
-    let Some((last, _)) = slice.last() else { return Ok(PurgeSlice { deleted: 0, more: false }) };
+    let Some((last, _)) = slice.last() else {
+        writer.transaction(|connection| commits::purge(connection, created_before))?;
+        return Ok(PurgeSlice { deleted: 0, more: false });
+    };
     let last_hour = last.hour();
     let next = first_after(writer.connection(), *last, ids.1, created_before)?;
     writer.forget_hours_before(last_hour);
+    if !next {
+        writer.transaction(|connection| commits::purge(connection, created_before))?;
+    }
     Ok(PurgeSlice { deleted: u64::try_from(slice.len()).unwrap_or(u64::MAX), more: next })
 }
 

@@ -5,11 +5,12 @@ use rusqlite::Connection;
 use std::path::Path;
 
 /// All migrations in order; the schema number of a file is how many it has had. Append only.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_revision_keys.sql"),
     include_str!("migrations/0003_key_sets.sql"),
     include_str!("migrations/0004_statistics.sql"),
+    include_str!("migrations/0005_commits.sql"),
 ];
 
 /// "TCSN" as a number, in the header of the file, so that another application's database is not taken for ours.

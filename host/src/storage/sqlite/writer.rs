@@ -209,7 +209,7 @@ impl Writer {
                 // A disk that is full, or fails, is the same to all of them.
                 let error = match port_error(&error) {
                     PortError::Internal(text) => PortError::Internal(text),
-                    PortError::Conflict | PortError::Unavailable => PortError::Unavailable,
+                    PortError::Conflict | PortError::Unavailable | PortError::AlreadyUsed => PortError::Unavailable,
                 };
                 replies.into_iter().for_each(|reply| reply(Err(error.clone())));
             }

@@ -13,7 +13,8 @@ fn invalid(field: &str, position: usize) -> RequestError {
 
 const FULL: &str = r#"{"temporaryExposureKeys":[{"key":"a+b=","rollingStartNumber":-5,"rollingPeriod":144,"transmissionRisk":3},{}],
     "healthAuthorityID":"App","verificationPayload":"x.y.z","hmacKey":"aa","symptomOnsetInterval":7,"traveler":true,
-    "revisionToken":"cc","padding":"!not base64!"}"#;
+    "revisionToken":"cc","padding":"!not base64!","platform":"ios","deviceVerificationMethod":"app-attest",
+    "deviceVerificationPayload":"dd","deviceKeyId":"ee","deviceCertificates":["ff","gg"],"deviceChallenge":"hh"}"#;
 
 fn full() -> PublishRequest<'static> {
     PublishRequest {
@@ -29,6 +30,14 @@ fn full() -> PublishRequest<'static> {
         revision_token: "cc".into(),
         regions: Vec::new(),
         chaff: None,
+        device: DeviceEvidence {
+            platform: "ios".into(),
+            method: "app-attest".into(),
+            payload: "dd".into(),
+            key_id: "ee".into(),
+            certificates: vec!["ff".into(), "gg".into()],
+            challenge: "hh".into(),
+        },
     }
 }
 
@@ -262,11 +271,23 @@ fn debug_output_shows_no_key_and_no_credential() {
 }
 
 prop_compose! {
+    fn any_device()(
+        texts in ["\\PC{0,20}", "\\PC{0,20}", "\\PC{0,20}", "\\PC{0,20}", "\\PC{0,20}"],
+        certificates in prop::collection::vec("\\PC{0,20}", 0..3)
+    ) -> DeviceEvidence<'static> {
+        let [platform, method, payload, key_id, challenge] = texts.map(Cow::Owned);
+        let certificates = certificates.into_iter().map(Cow::Owned).collect();
+        DeviceEvidence { platform, method, payload, key_id, certificates, challenge }
+    }
+}
+
+prop_compose! {
     fn any_request()(
         keys in prop::collection::vec(("\\PC{0,30}", any::<i32>(), any::<i32>(), any::<i64>()), 0..5),
         texts in ["\\PC{0,20}", "\\PC{0,20}", "\\PC{0,20}", "\\PC{0,20}"],
         symptom_onset_interval: i32,
         traveler: bool,
+        device in any_device()
     ) -> PublishRequest<'static> {
         let [a, b, c, d] = texts.map(Cow::Owned);
         let key = |(key, rolling_start, rolling_period, transmission_risk)| RequestKey {
@@ -282,6 +303,7 @@ prop_compose! {
             revision_token: d,
             regions: Vec::new(),
             chaff: None,
+            device,
         }
     }
 }

@@ -6,9 +6,10 @@ use crate::exposure::{NewExposure, ReportType};
 use crate::interval::{Timestamp, rfc3339};
 use crate::ports::verifier::{Claims, VerificationError};
 use crate::publish::request::PublishRequest;
-use crate::publish::revision::{Decision, decide};
+use crate::publish::revision::{self, decide};
 use crate::publish::revision_token::RevisionToken;
 use crate::publish::transform::{Fate, key_fates, transform};
+use crate::validation::Decision;
 use serde::{Deserialize, Serialize};
 
 /// What a publish would do. Holds no key, no token and no certificate.
@@ -24,6 +25,9 @@ pub struct Explanation {
     pub traveler: bool,
     /// The certificate, as far as it was looked at.
     pub certificate: Option<ExplainedCertificate>,
+    /// What the app's validators say; `None` if it has none, or they were not asked.
+    #[serde(default)]
+    pub validators: Option<ExplainedValidators>,
     /// The revision token, as far as it was looked at.
     pub revision_token: Option<ExplainedToken>,
     /// Each key, in the order of the request; empty when the body cannot be read.
@@ -68,6 +72,29 @@ pub struct ExplainedCertificate {
     pub report_type: Option<String>,
     /// Its symptom onset interval.
     pub symptom_onset_interval: Option<u32>,
+}
+
+/// What the app's validators say together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedValidators {
+    /// In a word.
+    pub outcome: ValidatorsOutcome,
+    /// Name of a validator and why it refuses, for each that does.
+    pub reasons: Vec<String>,
+}
+
+/// What the app's validators say, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValidatorsOutcome {
+    /// The submission may be stored.
+    Accepted,
+    /// It may not.
+    Refused,
+    /// They cannot say now.
+    TryLater,
+    /// It may not, and the phone is told that it was stored.
+    Pretended,
 }
 
 /// What the server thinks of a revision token.
@@ -158,6 +185,9 @@ impl Publisher<'_> {
         explanation.app = Some(app.name.clone());
         explanation.regions = self.regions(&request, &app)?;
         let claims = self.explain_claims(&request, &app, explanation)?;
+        if app.validated {
+            self.explain_validators(&request, &app, claims.as_ref(), explanation)?;
+        }
         let token = RevisionToken::read(&request.revision_token, self.sealing).map_err(PublishError::Port)?;
         explanation.revision_token = Some(match &token {
             RevisionToken::Absent => ExplainedToken::Absent,
@@ -196,6 +226,26 @@ impl Publisher<'_> {
         Ok(success(transformed, decision.inserts.len(), None))
     }
 
+    /// Asks them, as a publish would. That nothing of it is committed, [`Self::explain`] sees to by storing nothing.
+    fn explain_validators(
+        &self,
+        request: &PublishRequest<'_>,
+        app: &AuthorizedApp,
+        claims: Option<&Claims>,
+        explanation: &mut Explanation,
+    ) -> Result<(), PublishError> {
+        transform(request, claims, self.settings, self.clock.now()).map_err(PublishError::Transform)?;
+        let (outcome, reasons, error) = match self.judge(request, app, &explanation.regions, claims)? {
+            Decision::Accepted(_) => (ValidatorsOutcome::Accepted, Vec::new(), None),
+            Decision::Refused(reasons) => (ValidatorsOutcome::Refused, reasons, Some(PublishError::Refused)),
+            Decision::TryLater(reasons) => (ValidatorsOutcome::TryLater, reasons, Some(PublishError::TryLater)),
+            // The phone is told something else; the operator wants to know what is.
+            Decision::Pretend(reasons) => (ValidatorsOutcome::Pretended, reasons, Some(PublishError::Refused)),
+        };
+        explanation.validators = Some(ExplainedValidators { outcome, reasons });
+        error.map_or(Ok(()), Err)
+    }
+
     fn explain_claims(
         &self,
         request: &PublishRequest<'_>,
@@ -231,7 +281,7 @@ impl Publisher<'_> {
     }
 }
 
-fn explain_key(index: usize, kept: &NewExposure, decision: &Decision, now: Timestamp) -> ExplainedKey {
+fn explain_key(index: usize, kept: &NewExposure, decision: &revision::Decision, now: Timestamp) -> ExplainedKey {
     if let Some(insert) = decision.inserts.iter().find(|insert| insert.key == kept.key) {
         return ExplainedKey::new(index, KeyOutcome::Stored, "").at(insert.created_at, now);
     }

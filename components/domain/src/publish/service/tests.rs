@@ -9,6 +9,7 @@ use crate::testing::clock::FakeClock;
 use crate::testing::exposures::{FakeExposures, Rival};
 use crate::testing::random::FakeRandom;
 use crate::testing::sealing::FakeSealing;
+use crate::testing::validation::FakeValidation;
 use crate::testing::verifier::FakeVerifier;
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -23,6 +24,7 @@ pub(super) struct World {
     pub(super) settings: PublishSettings,
     pub(super) apps: FakeAuthorizedApps,
     pub(super) verifier: FakeVerifier,
+    pub(super) validation: FakeValidation,
     pub(super) exposures: FakeExposures,
     pub(super) sealing: FakeSealing,
     pub(super) clock: FakeClock,
@@ -35,6 +37,7 @@ impl World {
             settings: PublishSettings::default(),
             apps: FakeAuthorizedApps::with_app(HealthAuthorityId(1)),
             verifier: FakeVerifier::default(),
+            validation: FakeValidation::default(),
             exposures: FakeExposures::default(),
             sealing: FakeSealing::default(),
             clock: FakeClock::at(NOW),
@@ -47,6 +50,7 @@ impl World {
             settings: &self.settings,
             authorized_apps: &self.apps,
             verifier: &self.verifier,
+            validation: &self.validation,
             exposures: &self.exposures,
             sealing: &self.sealing,
             clock: &self.clock,
@@ -334,6 +338,7 @@ fn rival(byte: u8) -> Rival {
         inserts,
         revisions: vec![],
         statistics: None,
+        commits: None,
     })
 }
 

@@ -26,6 +26,7 @@ fn submission_between(before: &[FakeRow], after: &[FakeRow]) -> Option<Submissio
         inserts: inserts.iter().map(|row| row.exposure).collect(),
         revisions: revised.iter().filter_map(revision_of).collect(),
         statistics: None,
+        commits: None,
     })
 }
 
