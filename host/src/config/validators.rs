@@ -205,7 +205,9 @@ impl ValidatorConfig {
             let authority = host.parse::<http::uri::Authority>();
             let good = authority.is_ok_and(|authority| !authority.host().is_empty() && !host.contains('@'));
             if !good {
-                return Err(format!("hosts: {host:?} is not a host name with an optional port, such as \"api.example\""));
+                return Err(format!(
+                    "hosts: {host:?} is not a host name with an optional port, such as \"api.example\""
+                ));
             }
         }
         Ok(())
