@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use tocsin_attestation::apple::app_attest::{ASSERTION, AppAttestConfig, Freshness, Mode, ReceiptRule};
 use tocsin_attestation::apple::device_check;
 use tocsin_attestation::cbor::Value;
+use tocsin_attestation::challenge::ChallengeRule;
 use tocsin_attestation::contract::{AttestedKey, HttpAnswer, Outcome};
 use tocsin_attestation::x509::{Certificate, PublicKey};
 
@@ -24,7 +25,7 @@ fn permissive(case: &mut Case) {
         categories: Vec::new(),
         receipt: ReceiptRule::Ignored,
         freshness: Freshness::CertificateValidity,
-        require_assertion_challenge: false,
+        assertion_challenge: ChallengeRule::Optional,
         ..case.config.clone()
     };
 }

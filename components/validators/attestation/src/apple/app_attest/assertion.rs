@@ -31,8 +31,8 @@ pub(super) fn judge(
     // Step 1: the key.
     let key_id = evidence.key_id.as_deref().unwrap_or_default();
     let key = services
-        .find_key(expected.app, key_id)
-        .filter(|key| key.app == expected.app && key.key_id == key_id)
+        .find_key(&expected.submission.app, key_id)
+        .filter(|key| key.app == expected.submission.app && key.key_id == key_id)
         .ok_or_else(|| Rejection::new("aa-unknown-key", Stage::State, "the key is not registered for this app"))?;
     let environment = if key.development { Environment::Development } else { Environment::Production };
     if !config.environments.contains(&environment) {
@@ -56,14 +56,13 @@ pub(super) fn judge(
         return Err(Rejection::new("aa-counter", Stage::State, "the key's counter did not grow"));
     }
     // Step 6.
-    if config.require_assertion_challenge && !expected.has_challenge {
-        return Err(Rejection::new("challenge-unknown", Stage::Freshness, "the assertion answers no challenge"));
-    }
+    config.assertion_challenge.check(expected.submission)?;
     // Steps 7 and 8, of iOS 27.
     if config.check_assertion_extensions {
         check_extensions(extensions, config)?;
     }
     Ok(Acceptance {
+        score: config.score,
         signals: signals(environment, extensions),
         commits: vec![Commit::AdvanceCounter { key_id: key.key_id, expected: key.counter, next: auth_data.counter }],
     })

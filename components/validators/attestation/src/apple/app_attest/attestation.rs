@@ -49,6 +49,7 @@ pub(super) fn judge(
         return Err(misconfigured("the trust anchor set apple-app-attest is empty"));
     }
     let attestation = Attestation::parse(&evidence.token, config)?;
+    config.challenge.check(expected.submission)?;
     // Step 1.
     attestation.verify_chain(&anchors, now)?;
     // Steps 2 to 4.
@@ -88,18 +89,21 @@ pub(super) fn judge(
     let commit = match config.mode {
         Mode::OneShot => Commit::ClaimOnce {
             space: CLAIM_SPACE.to_owned(),
-            digest: attestation.leaf.sha256(),
+            // Not of the certificate: the phone holds it before we do, and an ECDSA signature can be changed into
+            // another that verifies as well, so that one attestation would pass as two. Nor the key's id, by which
+            // Apple and the phone know it: what is remembered about people who published should lead to no phone.
+            digest: Sha256::digest(attestation.leaf.spki).into(),
             expires_at: good_until
                 .saturating_add(i64::from(config.skew_seconds))
                 .min(now.saturating_add(MAX_CLAIM_SECONDS)),
         },
         Mode::Registered => {
-            if services.find_key(expected.app, key_id).is_some() {
+            if services.find_key(&expected.submission.app, key_id).is_some() {
                 return Err(Rejection::new("key-exists", Stage::State, "the key is registered already"));
             }
             Commit::StoreKey(AttestedKey {
                 key_id: key_id.to_vec(),
-                app: expected.app.to_owned(),
+                app: expected.submission.app.clone(),
                 public_key: point.to_vec(),
                 development: environment == Environment::Development,
                 counter: 0,
@@ -107,7 +111,11 @@ pub(super) fn judge(
             })
         }
     };
-    Ok(Acceptance { signals: signals(environment, attestation.credential.extensions), commits: vec![commit] })
+    Ok(Acceptance {
+        score: config.score,
+        signals: signals(environment, attestation.credential.extensions),
+        commits: vec![commit],
+    })
 }
 
 impl<'a> Attestation<'a> {

@@ -1,6 +1,7 @@
 //! What an operator sets for Play Integrity.
 
 use crate::android_key::CertificateDigest;
+use crate::contract::Score;
 use crate::google::Binding;
 use crate::x509::PublicKey;
 use base64ct::{Base64, Encoding};
@@ -48,6 +49,8 @@ pub struct PlayIntegrityConfig {
     pub skew_seconds: u32,
     /// What the nonce or request hash is the hash of.
     pub binding: Binding,
+    /// Score of acceptances.
+    pub score: Score,
 }
 
 impl Default for PlayIntegrityConfig {
@@ -70,6 +73,7 @@ impl Default for PlayIntegrityConfig {
             standard_max_age_seconds: 300,
             skew_seconds: 60,
             binding: Binding::EnsV4,
+            score: Score::default(),
         }
     }
 }
