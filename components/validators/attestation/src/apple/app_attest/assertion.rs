@@ -2,7 +2,7 @@
 
 use crate::cbor::Value;
 use crate::contract::{Acceptance, Commit, Evidence, Rejection, Services, Stage};
-use crate::x509::{PublicKey, SignatureAlgorithm};
+use crate::x509::{EcKey, Key as _, SignatureAlgorithm};
 
 use super::auth_data::AuthData;
 use super::config::{AppAttestConfig, Environment};
@@ -43,7 +43,7 @@ pub(super) fn judge(
         ));
     }
     // Steps 2 and 3: the nonce is the message, so it is hashed once more. Another submission shows here, too.
-    PublicKey::from_p256_point(&key.public_key)
+    EcKey::from_p256_point(&key.public_key)
         .and_then(|public| public.verify(SignatureAlgorithm::EcdsaSha256, &expected.nonce(signed), signature))
         .map_err(|_| {
             let detail = "the signature is not that of the key over this submission";

@@ -5,7 +5,7 @@ use subtle::ConstantTimeEq;
 
 use crate::cbor::Value;
 use crate::contract::{Acceptance, AttestedKey, Commit, Evidence, Rejection, Services, Stage};
-use crate::x509::{self, BasicConstraints, Certificate, PublicKey};
+use crate::x509::{self, BasicConstraints, Certificate, EcKey};
 
 use super::auth_data::{self, AuthData, Credential};
 use super::config::{AppAttestConfig, Environment, Freshness, Mode, ReceiptRule};
@@ -173,9 +173,9 @@ impl<'a> Attestation<'a> {
             return Err(bad("the key's certificate is that of an authority"));
         }
         self.leaf
-            .verify_issued_by(&self.intermediate)
+            .verify_issued_by::<EcKey>(&self.intermediate)
             .map_err(|_| bad("the second certificate did not issue the first"))?;
-        let anchor = x509::find_anchor(anchors, &self.intermediate)
+        let anchor = x509::find_anchor::<EcKey>(anchors, &self.intermediate)
             .filter(|anchor| anchor.may_issue(1))
             .ok_or_else(|| bad("the certificates lead to no trust anchor"))?;
         if ![&self.leaf, &self.intermediate, &anchor].iter().all(|certificate| certificate.is_valid_at(now)) {
@@ -200,8 +200,8 @@ impl<'a> Attestation<'a> {
     /// The certified key, a SEC1 point on P-256.
     fn point(&self) -> Result<&'a [u8; 65], Rejection> {
         let point = match self.leaf.public_key() {
-            Ok(PublicKey::P256(_)) => self.leaf.public_key_bytes().ok().and_then(|bytes| bytes.try_into().ok()),
-            Ok(PublicKey::P384(_) | PublicKey::Rsa(_)) | Err(_) => None,
+            Ok(EcKey::P256(_)) => self.leaf.public_key_bytes().ok().and_then(|bytes| bytes.try_into().ok()),
+            Ok(EcKey::P384(_)) | Err(_) => None,
         };
         point.ok_or_else(|| Rejection::new("aa-key-id", Stage::Identity, "the attested key is not on P-256"))
     }
