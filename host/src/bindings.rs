@@ -56,6 +56,10 @@ pub mod validator {
     wasmtime::component::bindgen!({
         path: "../wit",
         world: "tocsin:validator/contract",
+        with: {
+            "tocsin:types/types": crate::bindings::capabilities::tocsin::types::types,
+            "tocsin:validator/types": crate::bindings::capabilities::tocsin::validator::types,
+        },
         imports: {
             "tocsin:validator/services.find-key": async | trappable,
             "tocsin:validator/services.random": trappable,

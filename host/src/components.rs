@@ -60,6 +60,21 @@ impl fmt::Debug for ComponentFiles {
     }
 }
 
+/// Names of the validators that ship with the server.
+pub const BUILTIN_VALIDATORS: [&str; 5] = ["app-attest", "device-check", "play-integrity", "android-key", "safetynet"];
+
+/// The bytes of a validator that ships: `validators/NAME.wasm` of a folder that replaces single components, and otherwise
+/// the one built into this binary.
+pub fn builtin_validator(name: &str, folder: Option<&Path>) -> Result<Vec<u8>, ComponentError> {
+    let Some((name, built_in)) = embedded::VALIDATORS.iter().find(|(known, _)| *known == name) else {
+        return Err(ComponentError(format!(
+            "no validator named {name:?} ships with the server; choose one of {}, or name a file of your own",
+            BUILTIN_VALIDATORS.join(", ")
+        )));
+    };
+    load_one(folder, &format!("validators/{name}"), built_in)
+}
+
 fn load_one(folder: Option<&Path>, name: &str, built_in: &[u8]) -> Result<Vec<u8>, ComponentError> {
     if let Some(folder) = folder {
         let file = folder.join(format!("{name}.wasm"));
@@ -76,13 +91,6 @@ fn load_one(folder: Option<&Path>, name: &str, built_in: &[u8]) -> Result<Vec<u8
         )));
     }
     Ok(built_in.to_vec())
-}
-
-/// A validator that ships with the server: from `validators/NAME.wasm` of the folder, if it has one, and otherwise from
-/// this binary.
-pub(crate) fn builtin_validator(folder: Option<&Path>, name: &str) -> Result<Vec<u8>, ComponentError> {
-    let built_in = embedded::VALIDATORS.iter().find(|(other, _)| *other == name).map_or(&[][..], |(_, bytes)| bytes);
-    load_one(folder, &format!("validators/{name}"), built_in)
 }
 
 /// The components inside this binary; empty when it was built without (see `build.rs`).
@@ -227,4 +235,37 @@ pub fn import_names(bytes: &[u8]) -> Result<Vec<String>, ComponentError> {
     let mut names: Vec<String> = component.component_type().imports(&engine).map(|(name, _)| name.to_owned()).collect();
     names.sort();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn validators_that_ship_are_found_by_name() {
+        assert_eq!(embedded::VALIDATORS.map(|(name, _)| name), BUILTIN_VALIDATORS);
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("validators")).expect("a folder");
+        for name in BUILTIN_VALIDATORS {
+            let file = folder.path().join(format!("validators/{name}.wasm"));
+            std::fs::write(file, name).expect("written");
+            assert_eq!(builtin_validator(name, Some(folder.path())).expect("there"), name.as_bytes());
+        }
+    }
+
+    #[test]
+    fn unknown_validator_is_an_error_that_says_which_there_are() {
+        for name in ["", "publish", "App-Attest", "../publish", "validators/app-attest"] {
+            let error = builtin_validator(name, None).expect_err("an error").to_string();
+            assert!(error.contains("app-attest, device-check, play-integrity, android-key, safetynet"), "{error}");
+        }
+    }
+
+    #[test]
+    fn missing_file_is_an_error_that_says_what_to_build() {
+        let folder = tempfile::tempdir().expect("a folder");
+        if let Err(error) = builtin_validator("app-attest", Some(folder.path())) {
+            assert!(error.to_string().contains("validators/app-attest.wasm"), "{error}");
+        }
+    }
 }

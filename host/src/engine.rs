@@ -8,6 +8,7 @@ use crate::components::{CompileCache, ComponentError, ComponentFiles, compose_pu
 use crate::config::LimitsConfig;
 use crate::services::Services;
 use crate::state::{EPOCH, InstanceLimits, InstanceState};
+use crate::validators::Validators;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use std::fmt;
@@ -87,6 +88,7 @@ struct Service<Typed> {
 pub struct Components {
     engine: Engine,
     services: Arc<Services>,
+    validators: Arc<Validators>,
     publish: Service<Option<PublishPre<InstanceState>>>,
     export: Service<ExportJobsPre<InstanceState>>,
     purge: Service<PurgeJobsPre<InstanceState>>,
@@ -108,6 +110,7 @@ impl Components {
         limits: &LimitsConfig,
         max_requests: usize,
         services: Arc<Services>,
+        validators: Arc<Validators>,
     ) -> Result<Self, ComponentError> {
         let engine = new_engine(limits, max_requests)?;
         start_epochs(&engine);
@@ -131,6 +134,7 @@ impl Components {
             purge: service("purge", &linker, &purge, job_limits(limits.purge), PurgeJobsPre::new)?,
             engine,
             services,
+            validators,
         })
     }
 
@@ -139,8 +143,13 @@ impl Components {
         &self.services
     }
 
+    /// The health authorities' validators.
+    pub fn validators(&self) -> &Arc<Validators> {
+        &self.validators
+    }
+
     fn store(&self, limits: InstanceLimits) -> Store<InstanceState> {
-        let mut store = Store::new(&self.engine, InstanceState::new(self.services.clone(), limits));
+        let mut store = Store::new(&self.engine, InstanceState::new(self.services.clone(), self.validators.clone(), limits));
         store.limiter(|state| &mut state.limits);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|context| Ok(context.data().check_compute()));

@@ -14,6 +14,7 @@ use crate::services::{ServiceSettings, Services, SystemClock};
 use crate::signing::Keyring;
 use crate::storage::administration::Administration;
 use crate::storage::{SqliteOptions, SqliteStore};
+use crate::validators::{self, Validators};
 use std::fmt;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -78,8 +79,10 @@ pub fn open_services_with_clock(
 /// Compiles (or takes from the cache) the components of a configuration.
 pub fn load_components(config: &Config, services: Arc<Services>) -> Result<Arc<Components>, StartError> {
     let files = ComponentFiles::load(config.folders.components.as_deref()).map_err(failed)?;
+    let validators = Validators::open(config, services.clock.clone(), services.store.clone()).map_err(failed)?;
+    let max_requests = config.public.max_concurrent_requests;
     let components =
-        Components::new(&files, &config.folders.cache, &config.limits, config.public.max_concurrent_requests, services);
+        Components::new(&files, &config.folders.cache, &config.limits, max_requests, services, validators);
     Ok(Arc::new(components.map_err(failed)?))
 }
 
@@ -125,6 +128,8 @@ impl Server {
         if config.jobs.timer {
             let import = key_sets::run_timer(components.clone(), config.jobs.clone(), stopped.clone());
             tasks.push(tokio::spawn(import));
+            let validators = components.validators().clone();
+            tasks.push(tokio::spawn(validators::run_revocation_timer(validators, stopped.clone())));
             tasks.push(tokio::spawn(jobs::run_timer(components.clone(), config.jobs.clone(), stopped)));
         }
         Ok(Self { public, private, components, stop, tasks })

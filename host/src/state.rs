@@ -1,6 +1,7 @@
 //! What one instance of a component owns: its limits, its WASI context (empty but for clock and randomness), its services.
 
 use crate::services::Services;
+use crate::validators::Validators;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
@@ -37,6 +38,7 @@ pub struct InstanceState {
     started: Instant,
     waited: Duration,
     pub(crate) services: Arc<Services>,
+    pub(crate) validators: Arc<Validators>,
 }
 
 impl std::fmt::Debug for InstanceState {
@@ -76,7 +78,7 @@ impl HostWallClock for InjectedClock {
 
 impl InstanceState {
     /// For a fresh instance.
-    pub fn new(services: Arc<Services>, limits: InstanceLimits) -> Self {
+    pub fn new(services: Arc<Services>, validators: Arc<Validators>, limits: InstanceLimits) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let mut wasi = WasiCtx::builder();
@@ -91,6 +93,7 @@ impl InstanceState {
             started: Instant::now(),
             waited: Duration::ZERO,
             services,
+            validators,
         }
     }
 

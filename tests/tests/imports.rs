@@ -2,7 +2,7 @@
 //! them gets the hardest look of a review.
 
 use std::path::PathBuf;
-use tocsin_host::components::{compose_publish, import_names};
+use tocsin_host::components::{BUILTIN_VALIDATORS, builtin_validator, compose_publish, import_names};
 use tocsin_tests::harness::components_folder;
 
 fn check(name: &str, imports: &[String]) {
@@ -26,6 +26,19 @@ fn component(name: &str) -> Vec<u8> {
 fn each_component_imports_what_it_uses_and_nothing_else() {
     for name in ["publish", "verification", "export", "purge"] {
         check(name, &import_names(&component(name)).expect("a component"));
+    }
+}
+
+/// The contract of validators and nothing else, not even the inert parts of WASI that it tolerates: what ships has no
+/// privilege that a third party's validator does not have.
+#[test]
+fn each_validator_that_ships_imports_the_contract_and_nothing_else() {
+    let contract = ["tocsin:types/types@0.1.0", "tocsin:validator/services@0.1.0", "tocsin:validator/types@0.1.0"];
+    for name in BUILTIN_VALIDATORS {
+        let bytes = builtin_validator(name, Some(&components_folder())).expect("the validator is built");
+        let imports = import_names(&bytes).expect("a component");
+        check(&format!("validator-{name}"), &imports);
+        assert_eq!(imports, contract, "{name}");
     }
 }
 

@@ -10,6 +10,9 @@ use std::process::Command;
 /// Names of the components. The package of `publish` is `tocsin-publish`, its file `publish.wasm`.
 pub(crate) const NAMES: [&str; 4] = ["publish", "verification", "export", "purge"];
 
+/// The validators that ship, in `target/components/validators`.
+pub(crate) const VALIDATORS: [&str; 5] = ["app-attest", "device-check", "play-integrity", "android-key", "safetynet"];
+
 /// Components that only tests run, in `target/components/test`: neither `build` nor `dist` knows them.
 pub(crate) const TEST_NAMES: [&str; 1] = ["hostile"];
 
@@ -21,15 +24,16 @@ pub(crate) const FOLDER_VARIABLE: &str = "TOCSIN_COMPONENTS_DIR";
 
 /// Builds all components into `target/components`.
 pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
-    build_some(&NAMES, workspace, steps)?;
-    collect(&NAMES, &workspace.components(), workspace)
+    let all: Vec<&str> = NAMES.into_iter().chain(VALIDATORS).collect();
+    build_some(&all, workspace, steps)?;
+    collect_shipped(workspace)
 }
 
 /// As [`build`], and those that only tests run.
 pub(crate) fn build_with_tests(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
-    let all: Vec<&str> = NAMES.into_iter().chain(TEST_NAMES).collect();
+    let all: Vec<&str> = NAMES.into_iter().chain(VALIDATORS).chain(TEST_NAMES).collect();
     build_some(&all, workspace, steps)?;
-    collect(&NAMES, &workspace.components(), workspace)?;
+    collect_shipped(workspace)?;
     collect(&TEST_NAMES, &workspace.components().join("test"), workspace)
 }
 
@@ -58,11 +62,17 @@ pub(crate) fn cargo(workspace: &Workspace, rustc: &WasmRustc) -> Command {
     cargo
 }
 
+fn collect_shipped(workspace: &Workspace) -> Result<(), Failure> {
+    collect(&NAMES, &workspace.components(), workspace)?;
+    collect(&VALIDATORS, &workspace.components().join("validators"), workspace)
+}
+
 /// Copies what cargo built to the names the host knows, and prints sizes.
 fn collect(names: &[&str], folder: &Path, workspace: &Workspace) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).map_err(|error| cannot_write(workspace, folder, &error))?;
     for name in names {
-        let built = workspace.wasm_target().join(TARGET).join(PROFILE).join(format!("tocsin_{name}.wasm"));
+        let file = format!("{}.wasm", package(name).replace('-', "_"));
+        let built = workspace.wasm_target().join(TARGET).join(PROFILE).join(file);
         let content = std::fs::read(&built).map_err(|error| {
             Failure::new(
                 format!("no {name} component at {}: {error}", workspace.display(&built)),

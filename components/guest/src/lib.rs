@@ -11,7 +11,6 @@ pub mod bindings {
     });
 }
 
-pub mod arena;
 mod authorized_apps;
 mod blobs;
 mod convert;
@@ -26,8 +25,6 @@ mod settings;
 mod signature_check;
 mod signing;
 mod statistics;
-#[cfg(target_family = "wasm")]
-mod system;
 mod validation;
 mod verifier;
 
@@ -35,10 +32,8 @@ pub use convert::{port_error_to_wit, report_type_from_wit, report_type_to_wit};
 
 use tocsin_domain::interval::Timestamp;
 use tocsin_domain::ports::{Clock, Random};
-
-#[cfg(target_family = "wasm")]
-#[global_allocator]
-static ALLOCATOR: arena::ArenaAllocator = arena::ArenaAllocator::new();
+// The allocator and the C library's system functions of every component.
+use tocsin_runtime as _;
 
 /// The host, as the component sees it: every port of the domain.
 #[derive(Clone, Copy, Debug, Default)]

@@ -16,12 +16,12 @@ impl wit::Host for InstanceState {
                  bypass_revision_token,
                  validated: _,
              }| wit::AuthorizedApp {
+                validated: self.validators.validates(&name),
                 name,
                 allowed_regions,
                 allowed_health_authorities: allowed_health_authorities.into_iter().map(|id| id.0).collect(),
                 bypass_verification,
                 bypass_revision_token,
-                validated: false,
             },
         ))
     }

@@ -2,6 +2,10 @@ use super::convert::{WitPortError, out_of_range};
 use crate::bindings::capabilities::tocsin::capability::validation as wit;
 use crate::bindings::capabilities::tocsin::validator::types as contract;
 use crate::state::InstanceState;
+use crate::storage::SqliteStore;
+use crate::validators::{Decision, DeviceKeys};
+use std::time::Instant;
+use tocsin_domain::health_authority::HealthAuthorityId;
 use tocsin_domain::interval::Timestamp;
 use tocsin_domain::ports::PortError;
 use tocsin_domain::validation::{AttestedKey, Commit, ValidatorCommit};
@@ -11,11 +15,25 @@ impl contract::Host for InstanceState {}
 impl wit::Host for InstanceState {
     async fn validate(
         &mut self,
-        _submission: contract::Submission,
-        _health_authority: Option<u64>,
-        _evidence: Option<contract::Evidence>,
+        mut submission: contract::Submission,
+        health_authority: Option<u64>,
+        evidence: Option<contract::Evidence>,
     ) -> Result<wit::Decision, WitPortError> {
-        Err(WitPortError::Unavailable)
+        if let Some(app) = self.validators.spelling(&submission.app) {
+            submission.app = app.to_owned();
+        }
+        submission.issuer = health_authority.and_then(|id| self.services.store.issuer(HealthAuthorityId(id)));
+        let since = Instant::now();
+        let decision = self.validators.validate(&submission, evidence.as_ref()).await;
+        self.add_wait(since);
+        Ok(match decision {
+            Decision::Accepted(commits) => wit::Decision::Accepted(
+                commits.into_iter().map(|(validator, commit)| wit::ValidatorCommit { validator, commit }).collect(),
+            ),
+            Decision::Refused(reasons) => wit::Decision::Refused(reasons),
+            Decision::TryLater(reasons) => wit::Decision::TryLater(reasons),
+            Decision::Pretend(reasons) => wit::Decision::Pretend(reasons),
+        })
     }
 }
 
@@ -37,4 +55,14 @@ pub(super) fn commit_from_wit(commit: wit::ValidatorCommit) -> Result<ValidatorC
         }
     };
     Ok(ValidatorCommit { validator, commit })
+}
+
+impl DeviceKeys for SqliteStore {
+    fn find(&self, validator: &str, app: &str, key_id: &[u8]) -> Result<Option<contract::AttestedKey>, PortError> {
+        let key = self.device_key(validator, app, key_id)?;
+        Ok(key.map(|AttestedKey { key_id, app: _, public_key, development, counter, attested_at }| {
+            let (app, attested_at) = (app.to_owned(), attested_at.unix());
+            contract::AttestedKey { key_id, app, public_key, development, counter, attested_at }
+        }))
+    }
 }

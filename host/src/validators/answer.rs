@@ -1,6 +1,6 @@
 //! The limits of the contract on what a validator answers.
 
-use crate::bindings::validator::tocsin::validator::types::{
+use crate::bindings::capabilities::tocsin::validator::types::{
     Acceptance, AttestedKey, Claim, Commit, CounterStep, Exchange, Rejection, Submission,
 };
 use tocsin_domain::interval::Timestamp;
@@ -90,7 +90,7 @@ fn require(holds: bool, otherwise: &'static str) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bindings::validator::tocsin::validator::types::{HttpRequest, Stage};
+    use crate::bindings::capabilities::tocsin::validator::types::{HttpRequest, Stage};
 
     const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 

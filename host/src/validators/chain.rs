@@ -9,7 +9,7 @@ use super::failure::{Failure, FailureKind};
 use super::grants::Grants;
 use super::instance::{self, Resumption, Usage};
 use super::{Commit, Evidence, Submission};
-use crate::bindings::validator::tocsin::validator::types::{Acceptance, Exchange, Rejection, Verdict};
+use crate::bindings::capabilities::tocsin::validator::types::{Acceptance, Exchange, Rejection, Verdict};
 use crate::config::{ChainMode, OnFailure, OnRefusal};
 use parking_lot::RwLock;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! What the tests of this module share.
 
-use crate::bindings::validator::tocsin::validator::types::{KeyMetadata, Submission, Transcript};
+use crate::bindings::capabilities::tocsin::validator::types::{KeyMetadata, Submission, Transcript};
 use parking_lot::Mutex;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@
 use super::answer::MAX_EXCHANGE_BYTES;
 use super::credentials::Credential;
 use super::failure::{Failure, FailureKind, ValidatorError};
-use crate::bindings::validator::tocsin::validator::types::{HttpRequest, HttpResponse};
+use crate::bindings::capabilities::tocsin::validator::types::{HttpRequest, HttpResponse};
 use crate::config::ValidatorConfig;
 use crate::outgoing::{OutgoingHttp, RequestLimits};
 use bytes::Bytes;

@@ -3,7 +3,7 @@
 use super::failure::ValidatorError;
 use super::meter::CallLimits;
 use super::revocation::RevocationList;
-use crate::bindings::validator::tocsin::validator::types::AttestedKey;
+use crate::bindings::capabilities::tocsin::validator::types::AttestedKey;
 use crate::config::ValidatorConfig;
 use crate::signing::read_secret;
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};

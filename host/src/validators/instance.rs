@@ -8,7 +8,7 @@ use super::meter::{ComputeMeter, SpaceLimiter};
 use crate::bindings::validator::Contract;
 use crate::bindings::validator::tocsin::types::types as shared;
 use crate::bindings::validator::tocsin::validator::services;
-use crate::bindings::validator::tocsin::validator::types::{
+use crate::bindings::capabilities::tocsin::validator::types::{
     self, AttestedKey, Evidence, HttpResponse, Submission, Verdict,
 };
 use serde::Serialize;

@@ -25,7 +25,7 @@ mod reload;
 mod revocation;
 mod status;
 
-pub use crate::bindings::validator::tocsin::validator::types::{AttestedKey, Commit, Evidence, Submission};
+pub use crate::bindings::capabilities::tocsin::validator::types::{AttestedKey, Commit, Evidence, Submission};
 pub use chain::{Decision, Judgement, Outcome};
 pub use check::{CheckedValidator, check_file};
 pub use counts::{DecisionCounts, ValidatorCounts};
@@ -126,7 +126,7 @@ impl Validators {
         let (source, bytes) = match (&section.file, &section.builtin) {
             (Some(file), _) => Source::read_file(file)?,
             (None, Some(builtin)) => {
-                let bytes = builtin_validator(config.folders.components.as_deref(), builtin);
+                let bytes = builtin_validator(builtin, config.folders.components.as_deref());
                 (Source::built_in(), bytes.map_err(|error| ValidatorError::new(error.to_string()))?)
             }
             (None, None) => return Err(ValidatorError::new("needs either `file` or `builtin`")),
@@ -172,6 +172,11 @@ impl Validators {
     /// Whether the submissions of an app pass through validators. Costs next to nothing.
     pub fn validates(&self, app: &str) -> bool {
         !self.chains.is_empty() && self.chains.contains_key(&app.to_lowercase())
+    }
+
+    /// The name of an app that has validators, as the operator spells it there: platforms compare case.
+    pub fn spelling(&self, app: &str) -> Option<&str> {
+        Some(&self.chains.get(&app.to_lowercase())?.app)
     }
 
     /// What the validators of the submission's app say together; accepted when it has none.

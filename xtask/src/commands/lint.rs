@@ -51,7 +51,9 @@ fn wasm(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
         eprintln!("xtask: rustup has no {TARGET}: the WebAssembly code is only compiled, not run through clippy");
     }
     cargo.args([if fallback { "check" } else { "clippy" }, "--profile", PROFILE, "--target", TARGET, "--lib"]);
-    for name in ["domain", "guest"].iter().chain(&components::NAMES).chain(&components::TEST_NAMES) {
+    let libraries = ["domain", "guest", "runtime", "attestation", "validator-guest"];
+    let shipped = components::NAMES.iter().chain(&components::VALIDATORS);
+    for name in libraries.iter().chain(shipped).chain(&components::TEST_NAMES) {
         cargo.arg("--package").arg(components::package(name));
     }
     if !fallback {

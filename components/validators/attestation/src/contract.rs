@@ -1,5 +1,6 @@
 //! What a validator is told, may ask for, and answers: the records of `tocsin:validator`, one to one.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A submission as a validator sees it: no key bytes, no certificate, no HMAC key.
@@ -8,11 +9,11 @@ pub struct Submission {
     /// Name of the authorized app as the operator wrote it. Platforms compare case, so never the request's spelling.
     pub app: String,
     /// Issuer of the verification certificate; `None` when verification was bypassed.
-    pub health_authority: Option<String>,
-    /// Report type of the certificate, by its wire name; `None` when verification was bypassed.
-    pub report_type: Option<String>,
-    /// Symptom onset interval of the certificate.
-    pub symptom_onset_interval: Option<u32>,
+    pub issuer: Option<String>,
+    /// Report type that the certificate vouches for.
+    pub report_type: Option<ReportType>,
+    /// Symptom onset interval of the certificate, if it has one.
+    pub symptom_onset: Option<u32>,
     /// Metadata of the keys, in the order of the request.
     pub keys: Vec<KeyMetadata>,
     /// Regions, upper case.
@@ -30,6 +31,21 @@ impl Submission {
     pub fn transcript(&self, format: &str) -> Option<&[u8; 32]> {
         self.transcripts.iter().find(|transcript| transcript.format == format).map(|transcript| &transcript.sha256)
     }
+}
+
+/// Why a key was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportType {
+    /// A positive laboratory test.
+    ConfirmedTest,
+    /// A clinical diagnosis.
+    ConfirmedClinicalDiagnosis,
+    /// The person's own report.
+    SelfReport,
+    /// Reserved by the export format.
+    Recursive,
+    /// The earlier report was wrong.
+    Revoked,
 }
 
 /// What is known of one key.
@@ -73,6 +89,8 @@ impl fmt::Debug for Evidence {
 }
 
 /// What a validator may ask of its host. Private keys and credentials stay there.
+///
+/// The configuration is handed to [`crate::validator::validate`] instead.
 pub trait Services {
     /// Unix seconds.
     fn now(&self) -> i64;
@@ -91,7 +109,7 @@ pub trait Services {
     fn find_key(&self, app: &str, key_id: &[u8]) -> Option<AttestedKey>;
 }
 
-/// What a validator says.
+/// A `verdict`: what a validator says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The submission may be stored.
@@ -105,10 +123,47 @@ pub enum Outcome {
 /// Why a submission may be stored, and what must be noted together with it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Acceptance {
+    /// How sure the validator is; counts where the app's validators are scored together.
+    pub score: Score,
     /// What the evidence says, name and value, for counting; nothing that identifies a device.
     pub signals: Vec<(String, String)>,
     /// Applied in the transaction that stores the keys; if one fails, the submission is refused.
     pub commits: Vec<Commit>,
+}
+
+/// How sure a validator is, 0 to 100. What operators set for acceptances; 100 by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Score(u8);
+
+impl Score {
+    /// As a number.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for Score {
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+impl TryFrom<u64> for Score {
+    type Error = &'static str;
+
+    fn try_from(number: u64) -> Result<Self, Self::Error> {
+        match u8::try_from(number) {
+            Ok(score @ 0..=100) => Ok(Self(score)),
+            Ok(_) | Err(_) => Err("a score is 0 to 100"),
+        }
+    }
+}
+
+impl From<Score> for u64 {
+    fn from(Score(score): Score) -> Self {
+        score.into()
+    }
 }
 
 /// Something to note.
@@ -175,7 +230,7 @@ impl fmt::Debug for AttestedKey {
 pub enum Stage {
     /// The validator's own configuration.
     Config,
-    /// The evidence cannot be read.
+    /// The evidence cannot be read, or is missing.
     Parse,
     /// Its certificates lead to no trust anchor.
     Chain,
@@ -193,6 +248,8 @@ pub enum Stage {
     State,
     /// Somebody who had to be asked did not answer well.
     Upstream,
+    /// A rule of the health authority's own; none of the validators here has one.
+    Policy,
 }
 
 /// Why a submission may not be stored.

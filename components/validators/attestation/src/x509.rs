@@ -3,30 +3,23 @@
 //!
 //! ```text
 //! let leaf = Certificate::parse(&der)?;                 // shape only
-//! leaf.verify_issued_by(&parent)?;                      // names equal byte for byte, signature by the parent's key
+//! leaf.verify_issued_by::<PublicKey>(&parent)?;         // names equal byte for byte, signature by the parent's key
 //! leaf.is_valid_at(now);  parent.may_issue(0);          // dates, CA flag and path length, key usage
-//! let root = find_anchor(&services.anchors("set"), &last)?;
+//! let root = find_anchor::<PublicKey>(&services.anchors("set"), &last)?;
 //! ```
 
-use der::asn1::{AnyRef, BitStringRef, GeneralizedTime, ObjectIdentifier, OctetStringRef, UintRef, UtcTime};
+mod key;
+
+use der::asn1::{AnyRef, BitStringRef, GeneralizedTime, ObjectIdentifier, OctetStringRef, UtcTime};
 use der::{Reader, SliceReader, Tag, TagNumber, Tagged};
-use p256::ecdsa::signature::hazmat::PrehashVerifier;
-use sha2::{Digest, Sha256, Sha384};
+use sha2::{Digest, Sha256};
+
+pub use key::{EcKey, Key, PublicKey, SignatureAlgorithm};
 
 /// Longest certificate that is read, in bytes. Certificates of phones have one to three thousand.
 pub const MAX_CERTIFICATE_BYTES: usize = 16 * 1024;
 /// Most extensions of a certificate.
 const MAX_EXTENSIONS: usize = 64;
-/// Modulus sizes of RSA keys that are accepted, in bits; the upper bound limits the work of a check.
-const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
-
-const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const CURVE_P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-const CURVE_P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
-const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
-const ECDSA_WITH_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
-const RSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
 
 /// Extension basicConstraints.
 pub const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
@@ -254,9 +247,9 @@ impl<'a> Certificate<'a> {
         Ok(found)
     }
 
-    /// Its key.
-    pub fn public_key(&self) -> Result<PublicKey, X509Error> {
-        PublicKey::from_spki(self.spki)
+    /// Its key, of the kind that is asked for.
+    pub fn public_key<K: Key>(&self) -> Result<K, X509Error> {
+        K::from_spki(self.spki)
     }
 
     /// The key's bytes as they stand in the certificate: for EC keys a SEC1 point.
@@ -266,27 +259,29 @@ impl<'a> Certificate<'a> {
 
     /// Checks that `parent` issued this: names are equal byte for byte, and its key made the signature. Dates and the
     /// parent's right to issue ([`Self::may_issue`]) are for the caller.
-    pub fn verify_issued_by(&self, parent: &Certificate<'_>) -> Result<(), X509Error> {
+    ///
+    /// `K` is the kind of keys that the parent may have: whoever names [`EcKey`] has no use for RSA, nor its code.
+    pub fn verify_issued_by<K: Key>(&self, parent: &Certificate<'_>) -> Result<(), X509Error> {
         if self.issuer != parent.subject {
             return Err(X509Error::WrongIssuer);
         }
-        self.verify_signature(&parent.public_key()?)
+        self.verify_signature(&parent.public_key::<K>()?)
     }
 
     /// Checks the signature alone.
-    pub fn verify_signature(&self, issuer: &PublicKey) -> Result<(), X509Error> {
+    pub fn verify_signature<K: Key>(&self, issuer: &K) -> Result<(), X509Error> {
         issuer.verify(SignatureAlgorithm::from_der(self.algorithm)?, self.signed, self.signature)
     }
 }
 
 /// The trust anchor (one of the DER certificates of `anchors`) that issued `certificate`, by name and signature.
 /// Anchors that cannot be read are passed over; at most 32 are looked at.
-pub fn find_anchor<'a>(anchors: &'a [Vec<u8>], certificate: &Certificate<'_>) -> Option<Certificate<'a>> {
+pub fn find_anchor<'a, K: Key>(anchors: &'a [Vec<u8>], certificate: &Certificate<'_>) -> Option<Certificate<'a>> {
     anchors
         .iter()
         .take(32)
         .filter_map(|der| Certificate::parse(der).ok())
-        .find(|anchor| certificate.verify_issued_by(anchor).is_ok())
+        .find(|anchor| certificate.verify_issued_by::<K>(anchor).is_ok())
 }
 
 /// The trust anchor with the subject and key of `certificate`: the same authority, even if that is another certificate
@@ -297,114 +292,6 @@ pub fn find_same_anchor<'a>(anchors: &'a [Vec<u8>], certificate: &Certificate<'_
         .take(32)
         .filter_map(|der| Certificate::parse(der).ok())
         .find(|anchor| anchor.subject == certificate.subject && anchor.spki == certificate.spki)
-}
-
-/// How a signature was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignatureAlgorithm {
-    /// ECDSA with SHA-256, on the curve of the key.
-    EcdsaSha256,
-    /// ECDSA with SHA-384, on the curve of the key.
-    EcdsaSha384,
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    RsaSha256,
-}
-
-impl SignatureAlgorithm {
-    /// Reads an AlgorithmIdentifier.
-    pub fn from_der(bytes: &[u8]) -> Result<Self, X509Error> {
-        let (oid, parameters) = algorithm_identifier(bytes)?;
-        match (oid, parameters) {
-            (ECDSA_WITH_SHA256, None) => Ok(Self::EcdsaSha256),
-            (ECDSA_WITH_SHA384, None) => Ok(Self::EcdsaSha384),
-            (RSA_WITH_SHA256, Some(parameters)) if parameters.is_null() => Ok(Self::RsaSha256),
-            (RSA_WITH_SHA256, None) => Ok(Self::RsaSha256),
-            _ => Err(X509Error::Unsupported),
-        }
-    }
-
-    fn digest(self, message: &[u8]) -> Vec<u8> {
-        match self {
-            Self::EcdsaSha384 => Sha384::digest(message).to_vec(),
-            Self::EcdsaSha256 | Self::RsaSha256 => Sha256::digest(message).to_vec(),
-        }
-    }
-}
-
-/// A key that can check signatures.
-#[derive(Clone)]
-pub enum PublicKey {
-    /// On NIST P-256.
-    P256(p256::ecdsa::VerifyingKey),
-    /// On NIST P-384.
-    P384(p384::ecdsa::VerifyingKey),
-    /// RSA of 2,048 to 4,096 bits.
-    Rsa(Box<rsa::PublicKey>),
-}
-
-impl PublicKey {
-    /// Reads the DER of a SubjectPublicKeyInfo. EC points must be uncompressed and on the curve.
-    pub fn from_spki(bytes: &[u8]) -> Result<Self, X509Error> {
-        let (oid, parameters, key) = read_spki(bytes)?;
-        match oid {
-            EC_PUBLIC_KEY => {
-                let curve: ObjectIdentifier = parameters.ok_or(X509Error::Malformed)?.decode_as()?;
-                match (curve, key.len()) {
-                    (CURVE_P256, 65) => Self::from_p256_point(key),
-                    (CURVE_P384, 97) => p384::ecdsa::VerifyingKey::from_sec1_bytes(key)
-                        .map(Self::P384)
-                        .map_err(|_| X509Error::Malformed),
-                    _ => Err(X509Error::Unsupported),
-                }
-            }
-            RSA_ENCRYPTION => {
-                let mut fields = sequence(key)?;
-                let (modulus, exponent) = (fields.decode::<UintRef>()?, fields.decode::<UintRef>()?);
-                fields.finish()?;
-                // Before any arithmetic: the numbers' sizes decide how long it takes.
-                if modulus.as_bytes().len() > RSA_BITS.end() / 8 || exponent.as_bytes().len() > 4 {
-                    return Err(X509Error::Unsupported);
-                }
-                rsa::PublicKey::new_with_size_limits(
-                    rsa::BoxedUint::from_be_slice_vartime(modulus.as_bytes()),
-                    rsa::BoxedUint::from_be_slice_vartime(exponent.as_bytes()),
-                    RSA_BITS,
-                )
-                .map(|key| Self::Rsa(Box::new(key)))
-                .map_err(|_| X509Error::Unsupported)
-            }
-            _ => Err(X509Error::Unsupported),
-        }
-    }
-
-    /// A P-256 key from its uncompressed SEC1 point (65 bytes).
-    pub fn from_p256_point(point: &[u8]) -> Result<Self, X509Error> {
-        if point.len() != 65 {
-            return Err(X509Error::Malformed);
-        }
-        p256::ecdsa::VerifyingKey::from_sec1_bytes(point).map(Self::P256).map_err(|_| X509Error::Malformed)
-    }
-
-    /// Checks a signature over `message`; ECDSA signatures in DER form, as in certificates and CMS.
-    pub fn verify(&self, algorithm: SignatureAlgorithm, message: &[u8], signature: &[u8]) -> Result<(), X509Error> {
-        let bad = |_| X509Error::BadSignature;
-        let hash = algorithm.digest(message);
-        match (self, algorithm) {
-            (Self::P256(key), SignatureAlgorithm::EcdsaSha256 | SignatureAlgorithm::EcdsaSha384) => {
-                let signature = p256::ecdsa::Signature::from_der(signature).map_err(bad)?;
-                key.verify_prehash(&hash, &signature).map_err(bad)
-            }
-            (Self::P384(key), SignatureAlgorithm::EcdsaSha256 | SignatureAlgorithm::EcdsaSha384) => {
-                let signature = p384::ecdsa::Signature::from_der(signature).map_err(bad)?;
-                key.verify_prehash(&hash, &signature).map_err(bad)
-            }
-            (Self::Rsa(key), SignatureAlgorithm::RsaSha256) => {
-                key.verify(rsa::Pkcs1v15Sign::new::<Sha256>(), &hash, signature).map_err(|_| X509Error::BadSignature)
-            }
-            (Self::Rsa(_), SignatureAlgorithm::EcdsaSha256 | SignatureAlgorithm::EcdsaSha384)
-            | (Self::P256(_) | Self::P384(_), SignatureAlgorithm::RsaSha256) => Err(X509Error::Unsupported),
-        }
-    }
 }
 
 /// Algorithm, its parameters, and the contents of the BIT STRING.

@@ -9,9 +9,11 @@ use tocsin_domain::ports::exposures::Submission;
 use tocsin_domain::validation::{AttestedKey, Commit, CommitSet, ValidatorCommit};
 
 impl SqliteStore {
-    /// A device key of that app that an earlier submission stored for that validator.
+    /// A device key of that app that an earlier submission stored for that validator. Names of apps are compared without
+    /// regard to case.
     pub fn device_key(&self, validator: &str, app: &str, key_id: &[u8]) -> Result<Option<AttestedKey>, PortError> {
-        let key = self.shared.readers.read(|connection| find_key(connection, (validator, app, key_id)));
+        let app = app.to_lowercase();
+        let key = self.shared.readers.read(|connection| find_key(connection, (validator, &app, key_id)));
         key.map_err(PortError::from)
     }
 }

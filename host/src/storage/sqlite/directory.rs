@@ -53,6 +53,14 @@ impl AuthorizedApps for SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// Issuer of the certificates of a health authority.
+    pub fn issuer(&self, id: HealthAuthorityId) -> Option<String> {
+        let directory = Arc::clone(&self.shared.directory.read());
+        directory.health_authorities.values().find(|authority| authority.id == id).map(|found| found.issuer.clone())
+    }
+}
+
 impl HealthAuthorities for SqliteStore {
     fn find_health_authority(&self, issuer: &str) -> Result<Option<HealthAuthority>, PortError> {
         let directory = Arc::clone(&self.shared.directory.read());

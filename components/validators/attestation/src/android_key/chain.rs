@@ -9,7 +9,7 @@ use der::asn1::ObjectIdentifier;
 use sha2::{Digest, Sha256};
 
 use crate::contract::{Rejection, Services, Stage};
-use crate::x509::{BasicConstraints, Certificate, find_same_anchor};
+use crate::x509::{BasicConstraints, Certificate, PublicKey, find_same_anchor};
 
 /// The extension of an attested key.
 const ATTESTATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.1.17");
@@ -94,7 +94,7 @@ impl<'a> Chain<'a> {
         let mut issuer = anchor;
         for certificate in self.between.iter().rev().chain(std::iter::once(&self.target)) {
             certificate
-                .verify_issued_by(issuer)
+                .verify_issued_by::<PublicKey>(issuer)
                 .map_err(|_| reject("ka-chain", "a certificate was not issued by the one after it"))?;
             issuer = certificate;
         }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::challenge::ChallengeRule;
+use crate::contract::Score;
+
 /// What an operator sets for Android Key Attestation of one app. With nothing but [`Self::certificate_sha256`] set, it
 /// accepts a key in secure hardware of a phone with a locked boot loader and the manufacturer's system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +22,7 @@ pub struct AndroidKeyConfig {
     pub require_verified_boot: bool,
     /// Whether the submission must answer a challenge of the server. Without, only the phone's clock says how old
     /// evidence is.
-    pub require_challenge: bool,
+    pub challenge: ChallengeRule,
     /// Oldest accepted month of security fixes of Android, as the number YYYYMM.
     pub min_os_patch_yyyymm: Option<u32>,
     /// Oldest accepted day of security fixes of the vendor's part, as the number YYYYMMDD.
@@ -30,6 +33,8 @@ pub struct AndroidKeyConfig {
     pub max_age_seconds: u32,
     /// How far the phone's clock may be ahead, seconds.
     pub skew_seconds: u32,
+    /// Score of acceptances.
+    pub score: Score,
 }
 
 impl Default for AndroidKeyConfig {
@@ -39,12 +44,13 @@ impl Default for AndroidKeyConfig {
             certificate_sha256: Vec::new(),
             security_level: RequiredLevel::Tee,
             require_verified_boot: true,
-            require_challenge: true,
+            challenge: ChallengeRule::Required,
             min_os_patch_yyyymm: None,
             min_vendor_patch_yyyymmdd: None,
             min_boot_patch_yyyymmdd: None,
             max_age_seconds: 86_400,
             skew_seconds: 3_600,
+            score: Score::default(),
         }
     }
 }
@@ -105,7 +111,11 @@ mod tests {
         let config: AndroidKeyConfig = serde_json::from_str("{}").expect("a config");
         assert_eq!(config, AndroidKeyConfig::default());
         assert_eq!(config.security_level, RequiredLevel::Tee);
-        assert!(config.require_verified_boot && config.require_challenge && config.certificate_sha256.is_empty());
+        assert!(
+            config.require_verified_boot
+                && config.challenge == ChallengeRule::Required
+                && config.certificate_sha256.is_empty()
+        );
         assert!(serde_json::from_str::<AndroidKeyConfig>(r#"{"require_locked":false}"#).is_err());
         assert!(serde_json::from_str::<AndroidKeyConfig>(r#"{"security_level":"software"}"#).is_err());
         let config: AndroidKeyConfig = serde_json::from_str(r#"{"security_level":"strong-box"}"#).expect("a config");

@@ -23,6 +23,8 @@ use chain::{Chain, Provisioning};
 pub use config::{AndroidKeyConfig, CertificateDigest, RequiredLevel};
 use key_description::{KeyDescription, Origin, SecurityLevel, VerifiedBootState};
 
+/// Name of the method in evidence.
+pub const METHOD: &str = "android-key";
 /// Name of the set of trust anchors.
 pub const ANCHORS: &str = "android-key-attestation";
 /// Space of the claims that make a key usable once.
@@ -53,9 +55,7 @@ fn judge(
 ) -> Result<Acceptance, Rejection> {
     let (anchors, now) = (services.anchors(ANCHORS), services.now());
     let binding = check_config(submission, config, &anchors)?;
-    if config.require_challenge && submission.challenge.as_ref().is_none_or(Vec::is_empty) {
-        return Err(Rejection::new("challenge-missing", Stage::Binding, "the submission answers no challenge"));
-    }
+    config.challenge.check(submission)?;
     let chain = Chain::parse(&evidence.chain)?;
     let (provisioning, extension) = chain.verify(&anchors, now, services)?;
     let description = KeyDescription::parse(extension)
@@ -65,6 +65,7 @@ fn judge(
 
     let remembered = i64::from(config.max_age_seconds) + i64::from(config.skew_seconds);
     Ok(Acceptance {
+        score: config.score,
         signals: signals(&description, provisioning),
         commits: vec![Commit::ClaimOnce {
             space: CLAIM_SPACE.to_owned(),

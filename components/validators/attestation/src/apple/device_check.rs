@@ -11,9 +11,12 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::contract::{
-    Acceptance, Commit, Evidence, Exchange, HttpAnswer, HttpRequest, Outcome, Rejection, Services, Stage, Submission,
+    Acceptance, Commit, Evidence, Exchange, HttpAnswer, HttpRequest, Outcome, Rejection, Score, Services, Stage,
+    Submission,
 };
 
+/// Name of the method in evidence.
+pub const METHOD: &str = "device-check";
 /// Space of the claims that make a token usable once.
 pub const CLAIM_SPACE: &str = "device-check";
 /// Format of the transcript whose hash is the transaction id, which Apple only writes to its logs.
@@ -38,6 +41,8 @@ pub struct DeviceCheckConfig {
     pub upstream_down: DownRule,
     /// How long a used token is remembered, days, 1 to 30.
     pub remember_days: u16,
+    /// Score of acceptances.
+    pub score: Score,
 }
 
 impl Default for DeviceCheckConfig {
@@ -49,6 +54,7 @@ impl Default for DeviceCheckConfig {
             environment: Server::Production,
             upstream_down: DownRule::Reject,
             remember_days: 14,
+            score: Score::default(),
         }
     }
 }
@@ -102,6 +108,7 @@ pub fn resume(
             (Ok(()), DownRule::Accept | DownRule::Reject) => "genuine",
         };
         Ok(Acceptance {
+            score: config.score,
             signals: vec![("device".to_owned(), verdict.to_owned())],
             commits: vec![Commit::ClaimOnce {
                 space: CLAIM_SPACE.to_owned(),

@@ -13,7 +13,7 @@ mod tests;
 
 use super::{Binding, Window, binding_mismatch, config_missing, decode_lenient, elements, same_bytes, signals, text};
 use crate::android_key::CertificateDigest;
-use crate::contract::{Acceptance, Evidence, Outcome, Rejection, Services, Stage, Submission};
+use crate::contract::{Acceptance, Evidence, Outcome, Rejection, Score, Services, Stage, Submission};
 use crate::jose::Jws;
 use base64ct::{Base64, Base64Unpadded, Encoding};
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,8 @@ pub struct SafetyNetConfig {
     pub archive: bool,
     /// What the nonce is the hash of.
     pub binding: Binding,
+    /// Score of acceptances.
+    pub score: Score,
 }
 
 impl Default for SafetyNetConfig {
@@ -63,6 +65,7 @@ impl Default for SafetyNetConfig {
             skew_seconds: 60,
             archive: false,
             binding: Binding::EnsV3,
+            score: Score::default(),
         }
     }
 }
@@ -123,6 +126,7 @@ fn judge(
         .is_some_and(|kinds| kinds.split(',').any(|kind| kind.trim() == "HARDWARE_BACKED"));
     let yes_no = |yes: bool| if yes { "true" } else { "false" };
     Ok(Acceptance {
+        score: config.score,
         signals: signals([
             ("cts-profile-match", yes_no(cts_profile_match)),
             ("basic-integrity", yes_no(basic_integrity)),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 
 use tocsin_attestation::android_key::CLAIM_SPACE;
+use tocsin_attestation::challenge::ChallengeRule;
 use tocsin_attestation::contract::{Commit, Stage};
 
 use crate::case::{Case, NOW, check, check_accepted, factory, remote, target};
@@ -69,11 +70,11 @@ fn without_its_configuration_nothing_is_accepted() {
 
 #[test]
 fn a_challenge_is_required_unless_the_operator_says_otherwise() {
-    check("none", factory, |case| case.submission.challenge = None, ("challenge-missing", Stage::Binding));
-    check("empty", factory, |case| case.submission.challenge = Some(vec![]), ("challenge-missing", Stage::Binding));
+    check("none", factory, |case| case.submission.challenge = None, ("challenge-missing", Stage::Freshness));
+    check("empty", factory, |case| case.submission.challenge = Some(vec![]), ("challenge-missing", Stage::Freshness));
     check_accepted("not required", factory, |case| {
         case.submission.challenge = None;
-        case.config.require_challenge = false;
+        case.config.challenge = ChallengeRule::Optional;
     });
 }
 

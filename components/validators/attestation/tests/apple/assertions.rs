@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use tocsin_attestation::apple::app_attest::{ASSERTION, AbsentRule, AppAttestConfig, Mode};
+use tocsin_attestation::challenge::ChallengeRule;
 use tocsin_attestation::contract::{AttestedKey, Commit, Stage};
 
 use crate::forge::{APP, Forge, HASH, Key, bytes, ios_27, map, text};
@@ -88,10 +89,10 @@ fn a_challenge_is_required_unless_switched_off() {
     let case = case(assertion(5, &[]));
     for challenge in [None, Some(Vec::new())] {
         let judged = case.with(|case| case.submission.challenge = challenge.clone());
-        check_rejected(judged, "challenge-unknown", Stage::Freshness);
+        check_rejected(judged, "challenge-missing", Stage::Freshness);
         let judged = case.with(|case| {
             case.submission.challenge = challenge.clone();
-            case.config.require_assertion_challenge = false;
+            case.config.assertion_challenge = ChallengeRule::Optional;
         });
         assert!(judged.is_ok());
     }

@@ -1,8 +1,8 @@
 //! Certificates, signatures and names (`x509`), over certificates of our own making and Apple's roots.
 
 use tocsin_attestation::x509::{
-    BASIC_CONSTRAINTS, BasicConstraints, Certificate, KEY_USAGE, PublicKey, SignatureAlgorithm, X509Error, find_anchor,
-    find_same_anchor,
+    BASIC_CONSTRAINTS, BasicConstraints, Certificate, KEY_USAGE, Key as _, PublicKey, SignatureAlgorithm, X509Error,
+    find_anchor, find_same_anchor,
 };
 
 use crate::forge::{Forge, Key, NOW, authority, extension, oid, sequence, tlv};
@@ -41,16 +41,16 @@ fn apples_roots_signed_themselves_and_not_each_other() {
     let (ders, other) = ([attestation_root(), receipt_root()], Key::p384(1).spki());
     for (index, der) in ders.iter().enumerate() {
         let root = Certificate::parse(der).unwrap();
-        assert_eq!(root.verify_issued_by(&root), Ok(()));
+        assert_eq!(root.verify_issued_by::<PublicKey>(&root), Ok(()));
         assert!(root.is_self_issued() && root.may_issue(1));
-        assert!(find_anchor(&ders, &root).is_some_and(|anchor| anchor.der == *der));
+        assert!(find_anchor::<PublicKey>(&ders, &root).is_some_and(|anchor| anchor.der == *der));
         assert!(find_same_anchor(&ders, &root).is_some_and(|anchor| anchor.der == *der));
-        assert!(find_anchor(&ders[1 - index..2 - index], &root).is_none());
+        assert!(find_anchor::<PublicKey>(&ders[1 - index..2 - index], &root).is_none());
         assert!(find_same_anchor(&ders[1 - index..2 - index], &root).is_none());
         assert_eq!(root.verify_signature(&PublicKey::from_spki(&other).unwrap()), Err(X509Error::BadSignature));
     }
     let parsed = ders.each_ref().map(|der| Certificate::parse(der).unwrap());
-    assert_eq!(parsed[0].verify_issued_by(&parsed[1]), Err(X509Error::WrongIssuer));
+    assert_eq!(parsed[0].verify_issued_by::<PublicKey>(&parsed[1]), Err(X509Error::WrongIssuer));
 }
 
 #[test]

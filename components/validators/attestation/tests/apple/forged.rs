@@ -3,6 +3,7 @@
 use tocsin_attestation::apple::app_attest::{
     ANCHORS, AbsentRule, AppAttestConfig, Environment, Freshness, Mode, RECEIPT_ANCHORS, ReceiptRule,
 };
+use tocsin_attestation::challenge::ChallengeRule;
 use tocsin_attestation::contract::{Commit, Stage};
 
 use crate::forge::{
@@ -52,7 +53,8 @@ fn config_is_strict_and_its_defaults_are_secure() {
     );
     assert_eq!((config.environments, config.categories), (vec![Environment::Production], vec![2, 4]));
     assert_eq!((config.max_age_seconds, config.skew_seconds), (300, 60));
-    assert!(config.require_assertion_challenge);
+    assert_eq!(config.assertion_challenge, ChallengeRule::Required);
+    assert_eq!(config.challenge, ChallengeRule::Optional);
     assert!(serde_json::from_str::<AppAttestConfig>(r#"{"team":"A1B2C3D4E5"}"#).is_err());
     assert!(serde_json::from_str::<AppAttestConfig>(r#"{"freshness":"never"}"#).is_err());
 }

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use tocsin_attestation::apple::app_attest::{ASSERTION, AppAttestConfig, Freshness, Mode, ReceiptRule};
 use tocsin_attestation::apple::device_check;
 use tocsin_attestation::cbor::Value;
+use tocsin_attestation::challenge::ChallengeRule;
 use tocsin_attestation::contract::{AttestedKey, HttpAnswer, Outcome};
-use tocsin_attestation::x509::{Certificate, PublicKey};
+use tocsin_attestation::x509::{Certificate, Key as _, PublicKey};
 
 use crate::forge::{APP, Forge, Key, Parts, array, bytes, map, text};
 use crate::support::Case;
@@ -24,7 +25,7 @@ fn permissive(case: &mut Case) {
         categories: Vec::new(),
         receipt: ReceiptRule::Ignored,
         freshness: Freshness::CertificateValidity,
-        require_assertion_challenge: false,
+        assertion_challenge: ChallengeRule::Optional,
         ..case.config.clone()
     };
 }
@@ -91,7 +92,7 @@ proptest! {
         let (leaf, intermediate) = (splice(&parts.leaf, at, &with), &parts.intermediate);
         prop_assume!(leaf != parts.leaf);
         let parent = Certificate::parse(intermediate).unwrap();
-        prop_assert!(!Certificate::parse(&leaf).is_ok_and(|leaf| leaf.verify_issued_by(&parent).is_ok()));
+        prop_assert!(!Certificate::parse(&leaf).is_ok_and(|leaf| leaf.verify_issued_by::<PublicKey>(&parent).is_ok()));
         let _ = PublicKey::from_spki(&splice(parent.spki, at, &with));
     }
 

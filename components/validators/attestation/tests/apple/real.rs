@@ -156,7 +156,7 @@ fn a_registered_key_makes_assertions() {
         check("aa-assert-signature", Stage::Signature, &|case| set_key(case, &|key| key.public_key.truncate(33)));
         check("app-mismatch", Stage::Identity, &|case| case.config.bundle_id = Some("org.example.other".to_owned()));
         check("aa-counter", Stage::State, &|case| set_key(case, &|key| key.counter = 1));
-        check("challenge-unknown", Stage::Freshness, &|case| case.submission.challenge = None);
+        check("challenge-missing", Stage::Freshness, &|case| case.submission.challenge = None);
         for position in 0..case.evidence.token.len() {
             assert!(case.with(|case| case.evidence.token[position] ^= 1).is_err(), "byte {position}");
         }

@@ -2,7 +2,7 @@
 
 use crate::cbor::Value;
 use crate::contract::{Acceptance, Commit, Evidence, Rejection, Services, Stage};
-use crate::x509::{PublicKey, SignatureAlgorithm};
+use crate::x509::{EcKey, Key as _, SignatureAlgorithm};
 
 use super::auth_data::AuthData;
 use super::config::{AppAttestConfig, Environment};
@@ -31,8 +31,8 @@ pub(super) fn judge(
     // Step 1: the key.
     let key_id = evidence.key_id.as_deref().unwrap_or_default();
     let key = services
-        .find_key(expected.app, key_id)
-        .filter(|key| key.app == expected.app && key.key_id == key_id)
+        .find_key(&expected.submission.app, key_id)
+        .filter(|key| key.app == expected.submission.app && key.key_id == key_id)
         .ok_or_else(|| Rejection::new("aa-unknown-key", Stage::State, "the key is not registered for this app"))?;
     let environment = if key.development { Environment::Development } else { Environment::Production };
     if !config.environments.contains(&environment) {
@@ -43,7 +43,7 @@ pub(super) fn judge(
         ));
     }
     // Steps 2 and 3: the nonce is the message, so it is hashed once more. Another submission shows here, too.
-    PublicKey::from_p256_point(&key.public_key)
+    EcKey::from_p256_point(&key.public_key)
         .and_then(|public| public.verify(SignatureAlgorithm::EcdsaSha256, &expected.nonce(signed), signature))
         .map_err(|_| {
             let detail = "the signature is not that of the key over this submission";
@@ -56,14 +56,13 @@ pub(super) fn judge(
         return Err(Rejection::new("aa-counter", Stage::State, "the key's counter did not grow"));
     }
     // Step 6.
-    if config.require_assertion_challenge && !expected.has_challenge {
-        return Err(Rejection::new("challenge-unknown", Stage::Freshness, "the assertion answers no challenge"));
-    }
+    config.assertion_challenge.check(expected.submission)?;
     // Steps 7 and 8, of iOS 27.
     if config.check_assertion_extensions {
         check_extensions(extensions, config)?;
     }
     Ok(Acceptance {
+        score: config.score,
         signals: signals(environment, extensions),
         commits: vec![Commit::AdvanceCounter { key_id: key.key_id, expected: key.counter, next: auth_data.counter }],
     })

@@ -5,7 +5,7 @@ use subtle::ConstantTimeEq;
 
 use crate::cbor::Value;
 use crate::contract::{Acceptance, AttestedKey, Commit, Evidence, Rejection, Services, Stage};
-use crate::x509::{self, BasicConstraints, Certificate, PublicKey};
+use crate::x509::{self, BasicConstraints, Certificate, EcKey};
 
 use super::auth_data::{self, AuthData, Credential};
 use super::config::{AppAttestConfig, Environment, Freshness, Mode, ReceiptRule};
@@ -49,6 +49,7 @@ pub(super) fn judge(
         return Err(misconfigured("the trust anchor set apple-app-attest is empty"));
     }
     let attestation = Attestation::parse(&evidence.token, config)?;
+    config.challenge.check(expected.submission)?;
     // Step 1.
     attestation.verify_chain(&anchors, now)?;
     // Steps 2 to 4.
@@ -88,18 +89,21 @@ pub(super) fn judge(
     let commit = match config.mode {
         Mode::OneShot => Commit::ClaimOnce {
             space: CLAIM_SPACE.to_owned(),
-            digest: attestation.leaf.sha256(),
+            // Not of the certificate: the phone holds it before we do, and an ECDSA signature can be changed into
+            // another that verifies as well, so that one attestation would pass as two. Nor the key's id, by which
+            // Apple and the phone know it: what is remembered about people who published should lead to no phone.
+            digest: Sha256::digest(attestation.leaf.spki).into(),
             expires_at: good_until
                 .saturating_add(i64::from(config.skew_seconds))
                 .min(now.saturating_add(MAX_CLAIM_SECONDS)),
         },
         Mode::Registered => {
-            if services.find_key(expected.app, key_id).is_some() {
+            if services.find_key(&expected.submission.app, key_id).is_some() {
                 return Err(Rejection::new("key-exists", Stage::State, "the key is registered already"));
             }
             Commit::StoreKey(AttestedKey {
                 key_id: key_id.to_vec(),
-                app: expected.app.to_owned(),
+                app: expected.submission.app.clone(),
                 public_key: point.to_vec(),
                 development: environment == Environment::Development,
                 counter: 0,
@@ -107,7 +111,11 @@ pub(super) fn judge(
             })
         }
     };
-    Ok(Acceptance { signals: signals(environment, attestation.credential.extensions), commits: vec![commit] })
+    Ok(Acceptance {
+        score: config.score,
+        signals: signals(environment, attestation.credential.extensions),
+        commits: vec![commit],
+    })
 }
 
 impl<'a> Attestation<'a> {
@@ -165,9 +173,9 @@ impl<'a> Attestation<'a> {
             return Err(bad("the key's certificate is that of an authority"));
         }
         self.leaf
-            .verify_issued_by(&self.intermediate)
+            .verify_issued_by::<EcKey>(&self.intermediate)
             .map_err(|_| bad("the second certificate did not issue the first"))?;
-        let anchor = x509::find_anchor(anchors, &self.intermediate)
+        let anchor = x509::find_anchor::<EcKey>(anchors, &self.intermediate)
             .filter(|anchor| anchor.may_issue(1))
             .ok_or_else(|| bad("the certificates lead to no trust anchor"))?;
         if ![&self.leaf, &self.intermediate, &anchor].iter().all(|certificate| certificate.is_valid_at(now)) {
@@ -192,8 +200,8 @@ impl<'a> Attestation<'a> {
     /// The certified key, a SEC1 point on P-256.
     fn point(&self) -> Result<&'a [u8; 65], Rejection> {
         let point = match self.leaf.public_key() {
-            Ok(PublicKey::P256(_)) => self.leaf.public_key_bytes().ok().and_then(|bytes| bytes.try_into().ok()),
-            Ok(PublicKey::P384(_) | PublicKey::Rsa(_)) | Err(_) => None,
+            Ok(EcKey::P256(_)) => self.leaf.public_key_bytes().ok().and_then(|bytes| bytes.try_into().ok()),
+            Ok(EcKey::P384(_)) | Err(_) => None,
         };
         point.ok_or_else(|| Rejection::new("aa-key-id", Stage::Identity, "the attested key is not on P-256"))
     }

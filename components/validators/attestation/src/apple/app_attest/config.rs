@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::challenge::ChallengeRule;
+use crate::contract::Score;
+
 /// What an operator sets for App Attest of one app. With nothing but [`Self::team_id`] set, it accepts one-shot
 /// evidence of a production build from the App Store or TestFlight, at most five minutes old by Apple's receipt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,11 +33,15 @@ pub struct AppAttestConfig {
     pub max_age_seconds: u32,
     /// How far Apple's clock may be ahead of this one, seconds.
     pub skew_seconds: u32,
+    /// Whether an attestation must answer a challenge of the server. Without, Apple's dates say how old it is.
+    pub challenge: ChallengeRule,
     /// Whether an assertion must answer a challenge of the server. Without, only its counter says that it is new.
-    pub require_assertion_challenge: bool,
+    pub assertion_challenge: ChallengeRule,
     /// Whether `categories` and `bundle_versions` apply to assertions, too. Off because Apple has not documented how
     /// assertions spell them.
     pub check_assertion_extensions: bool,
+    /// Score of acceptances.
+    pub score: Score,
 }
 
 impl Default for AppAttestConfig {
@@ -51,8 +58,10 @@ impl Default for AppAttestConfig {
             freshness: Freshness::Receipt,
             max_age_seconds: 300,
             skew_seconds: 60,
-            require_assertion_challenge: true,
+            challenge: ChallengeRule::Optional,
+            assertion_challenge: ChallengeRule::Required,
             check_assertion_extensions: false,
+            score: Score::default(),
         }
     }
 }

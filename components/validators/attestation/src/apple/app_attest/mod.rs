@@ -61,13 +61,11 @@ pub fn begin(
 
 /// What evidence must be about.
 struct Expected<'a> {
-    /// Name of the authorized app.
-    app: &'a str,
+    submission: &'a Submission,
     /// Team and bundle id.
     app_id: String,
     /// The hash of the submission.
     client_data_hash: &'a [u8; 32],
-    has_challenge: bool,
 }
 
 impl Expected<'_> {
@@ -94,12 +92,11 @@ fn prepare<'a>(submission: &'a Submission, config: &AppAttestConfig) -> Result<E
         return Err(misconfigured("bundle_id is empty"));
     }
     Ok(Expected {
-        app: &submission.app,
+        submission,
         app_id: format!("{}.{bundle_id}", config.team_id),
         client_data_hash: submission
             .transcript(TRANSCRIPT)
             .ok_or_else(|| misconfigured("the submission has no ens-v4 transcript"))?,
-        has_challenge: submission.challenge.as_ref().is_some_and(|challenge| !challenge.is_empty()),
     })
 }
 

@@ -8,7 +8,7 @@ use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
 use der::{DateTime, Reader, SliceReader, Tag, Tagged};
 
 use crate::contract::{Rejection, Stage};
-use crate::x509::{self, Certificate, PublicKey, SignatureAlgorithm};
+use crate::x509::{self, Certificate, EcKey, Key as _, SignatureAlgorithm};
 
 /// Most certificates of a receipt; Apple sends three.
 const MAX_CERTIFICATES: usize = 6;
@@ -102,8 +102,8 @@ impl<'a> Receipt<'a> {
         let chain = |detail| Rejection::new("aa-receipt-chain", Stage::Chain, detail);
         let Some(signer) = self.certificates.get(self.signer) else { return Err(chain("the signer is not there")) };
         signer
-            .public_key()
-            .and_then(|key: PublicKey| key.verify(SignatureAlgorithm::EcdsaSha256, &self.content, self.signature))
+            .public_key::<EcKey>()
+            .and_then(|key| key.verify(SignatureAlgorithm::EcdsaSha256, &self.content, self.signature))
             .map_err(|_| {
                 Rejection::new("aa-receipt-signature", Stage::Signature, "the receipt's signature is wrong")
             })?;
@@ -114,9 +114,9 @@ impl<'a> Receipt<'a> {
         let issuer = self
             .certificates
             .iter()
-            .find(|candidate| candidate.may_issue(0) && signer.verify_issued_by(candidate).is_ok())
+            .find(|candidate| candidate.may_issue(0) && signer.verify_issued_by::<EcKey>(candidate).is_ok())
             .ok_or_else(|| chain("no certification authority in the receipt issued its signer"))?;
-        let anchor = x509::find_anchor(anchors, issuer)
+        let anchor = x509::find_anchor::<EcKey>(anchors, issuer)
             .filter(|anchor| anchor.may_issue(1))
             .ok_or_else(|| chain("the receipt's certificates lead to no trust anchor"))?;
         let known = [x509::BASIC_CONSTRAINTS, x509::KEY_USAGE];

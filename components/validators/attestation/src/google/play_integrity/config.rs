@@ -1,8 +1,9 @@
 //! What an operator sets for Play Integrity.
 
 use crate::android_key::CertificateDigest;
+use crate::contract::Score;
 use crate::google::Binding;
-use crate::x509::PublicKey;
+use crate::x509::{EcKey, Key as _};
 use base64ct::{Base64, Encoding};
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,8 @@ pub struct PlayIntegrityConfig {
     pub skew_seconds: u32,
     /// What the nonce or request hash is the hash of.
     pub binding: Binding,
+    /// Score of acceptances.
+    pub score: Score,
 }
 
 impl Default for PlayIntegrityConfig {
@@ -70,6 +73,7 @@ impl Default for PlayIntegrityConfig {
             standard_max_age_seconds: 300,
             skew_seconds: 60,
             binding: Binding::EnsV4,
+            score: Score::default(),
         }
     }
 }
@@ -118,9 +122,9 @@ impl TryFrom<String> for VerifyKey {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let spki = Base64::decode_vec(&text).ok();
-        match spki.and_then(|spki| PublicKey::from_spki(&spki).ok()) {
-            Some(PublicKey::P256(key)) => Ok(Self { text, key }),
-            Some(PublicKey::P384(_) | PublicKey::Rsa(_)) | None => Err(
+        match spki.and_then(|spki| EcKey::from_spki(&spki).ok()) {
+            Some(EcKey::P256(key)) => Ok(Self { text, key }),
+            Some(EcKey::P384(_)) | None => Err(
                 "a verification key is the base64 (with padding) of a P-256 SubjectPublicKeyInfo, as the Play Console \
                      shows it",
             ),

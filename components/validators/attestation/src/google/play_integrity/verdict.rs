@@ -49,6 +49,7 @@ pub(super) fn judge(
     check_surroundings(verdict, config)?;
     // 13
     Ok(Acceptance {
+        score: config.score,
         signals: signals([
             (
                 "recognition",

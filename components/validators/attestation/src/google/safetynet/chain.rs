@@ -3,8 +3,8 @@
 use crate::contract::{Rejection, Stage};
 use crate::jose::Jws;
 use crate::x509::{
-    BASIC_CONSTRAINTS, Certificate, EXTENDED_KEY_USAGE, KEY_USAGE, PublicKey, SUBJECT_ALT_NAME, SignatureAlgorithm,
-    X509Error, find_anchor,
+    BASIC_CONSTRAINTS, Certificate, EXTENDED_KEY_USAGE, KEY_USAGE, Key as _, PublicKey, SUBJECT_ALT_NAME,
+    SignatureAlgorithm, X509Error, find_anchor,
 };
 use base64ct::{Base64, Encoding};
 use der::asn1::ObjectIdentifier;
@@ -73,11 +73,11 @@ pub fn verify<'a>(certificates: &'a Certificates, anchors: &[Vec<u8>], time: i64
     loop {
         check_role(current, path.len())?;
         path.push(current);
-        if find_anchor(anchors, current).is_some() {
+        if find_anchor::<PublicKey>(anchors, current).is_some() {
             break;
         }
         let issuer = rest.next().ok_or_else(|| chain("the chain does not lead to a trust anchor"))?;
-        current.verify_issued_by(issuer).map_err(broken)?;
+        current.verify_issued_by::<PublicKey>(issuer).map_err(broken)?;
         current = issuer;
     }
     if !path.iter().all(|certificate| certificate.is_valid_at(time)) {

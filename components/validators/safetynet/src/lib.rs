@@ -1,0 +1,11 @@
+//! The `safetynet` validator as a component: recorded attestations of Android SafetyNet.
+
+use tocsin_attestation::validator::SafetyNet;
+use tocsin_validator_guest::Validating;
+
+/// What is exported.
+#[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "exported on WebAssembly only"))]
+type Component = Validating<SafetyNet>;
+
+#[cfg(target_family = "wasm")]
+tocsin_validator_guest::bindings::export!(Component with_types_in tocsin_validator_guest::bindings);
