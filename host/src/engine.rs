@@ -149,7 +149,8 @@ impl Components {
     }
 
     fn store(&self, limits: InstanceLimits) -> Store<InstanceState> {
-        let mut store = Store::new(&self.engine, InstanceState::new(self.services.clone(), self.validators.clone(), limits));
+        let mut store =
+            Store::new(&self.engine, InstanceState::new(self.services.clone(), self.validators.clone(), limits));
         store.limiter(|state| &mut state.limits);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|context| Ok(context.data().check_compute()));

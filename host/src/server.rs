@@ -81,8 +81,7 @@ pub fn load_components(config: &Config, services: Arc<Services>) -> Result<Arc<C
     let files = ComponentFiles::load(config.folders.components.as_deref()).map_err(failed)?;
     let validators = Validators::open(config, services.clock.clone(), services.store.clone()).map_err(failed)?;
     let max_requests = config.public.max_concurrent_requests;
-    let components =
-        Components::new(&files, &config.folders.cache, &config.limits, max_requests, services, validators);
+    let components = Components::new(&files, &config.folders.cache, &config.limits, max_requests, services, validators);
     Ok(Arc::new(components.map_err(failed)?))
 }
 

@@ -105,6 +105,7 @@ pub async fn apply(components: &Components, request: AdminRequest) -> Result<Val
             let explained = explain(components, api, body.into_bytes()).await;
             explained.map(|explained| json!(explained)).map_err(|error| AdminFailure::Internal(error.to_string()))
         }
+        AdminRequest::ListValidators => Ok(json!(components.validators().status())),
         request => apply_without_components(components.services().clone(), request).await,
     }
 }
@@ -200,7 +201,7 @@ fn apply_blocking(services: &Services, request: AdminRequest) -> Result<Value, A
         AdminRequest::RotateRootKey { dry_run } => json!(keys::rotate_root(services, dry_run)?),
         AdminRequest::ListKeys => json!(keys::list(services)?),
         AdminRequest::ListBatches { limit } => json!(store.export_batches(None, limit)?),
-        AdminRequest::RunJob { .. } | AdminRequest::ExplainPublish { .. } => {
+        AdminRequest::RunJob { .. } | AdminRequest::ExplainPublish { .. } | AdminRequest::ListValidators => {
             return Err(AdminFailure::Internal("this needs the components".to_owned()));
         }
         AdminRequest::ImportKeySet { .. } => {

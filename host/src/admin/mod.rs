@@ -24,6 +24,8 @@ use serde::{Deserialize, Serialize};
 pub enum AdminRequest {
     /// Counts and warnings, for people and monitors.
     Status,
+    /// The health authorities' validators and what they did.
+    ListValidators,
     /// Start or end maintenance of the running server.
     SetMaintenance {
         /// Start it.

@@ -40,7 +40,7 @@ pub async fn apply_offline(config: &Config, request: AdminRequest) -> Result<Val
     }
     let services = open_services(config).map_err(OfflineFailure::Open)?;
     let applied = match request {
-        AdminRequest::RunJob { .. } | AdminRequest::ExplainPublish { .. } => {
+        AdminRequest::RunJob { .. } | AdminRequest::ExplainPublish { .. } | AdminRequest::ListValidators => {
             let components = load_components(config, services).map_err(OfflineFailure::Open)?;
             apply(&components, request).await
         }

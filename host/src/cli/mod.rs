@@ -20,6 +20,8 @@ mod output;
 mod phones;
 mod serve;
 mod status;
+mod validator;
+mod validator_status;
 
 use crate::config::{Config, FILE_NAME};
 use clap::{Args, Parser, Subcommand};
@@ -101,6 +103,9 @@ enum Command {
     /// Say what the server would do with a request, and why; changes nothing
     #[command(subcommand)]
     Explain(explain::ExplainCommand),
+    /// Components of health authorities that decide what is accepted
+    #[command(subcommand)]
+    Validator(validator::ValidatorCommand),
     /// Ask phones to come back later
     #[command(subcommand)]
     Maintenance(maintenance::MaintenanceCommand),
@@ -143,6 +148,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Failure> {
         Command::App(command) => apps::run(global, command).await,
         Command::ExportConfig(command) => export_configs::run(global, command).await,
         Command::Explain(command) => explain::run(global, command).await,
+        Command::Validator(command) => validator::run(global, command).await,
         Command::Maintenance(command) => maintenance::run(global, &command).await,
         Command::Job(command) => jobs::run(global, command).await,
         Command::Export(command) => exports::run(global, command),

@@ -34,6 +34,7 @@ impl PrivateRoutes {
             "/admin" => return self.administer(request).await,
             "/health" => return self.health().await,
             "/explain/publish" => return self.explain_publish(request).await,
+            "/validators" => return self.apply(AdminRequest::ListValidators).await,
             "/jwks" => return self.import_key_sets().await,
             "/rotate-keys" => return self.rotate_keys().await,
             "/create-batches" | "/do-work" => ServiceName::Export,

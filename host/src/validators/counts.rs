@@ -3,7 +3,7 @@
 use super::Decision;
 use super::failure::FailureKind;
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const MAX_SIGNAL_BYTES: usize = 100;
 const OTHER: &str = "other";
 
 /// What one validator did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValidatorCounts {
     /// Submissions accepted.
     pub accepted: u64,
@@ -33,7 +33,7 @@ pub struct ValidatorCounts {
 }
 
 /// What was decided about one app's submissions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecisionCounts {
     /// Accepted.
     pub accepted: u64,

@@ -1,6 +1,6 @@
 //! Why a validator gave no usable answer, and why one cannot be used at all.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A validator cannot be used; the text says what to do.
@@ -22,7 +22,7 @@ impl fmt::Display for ValidatorError {
 impl std::error::Error for ValidatorError {}
 
 /// How a validator failed. The names (`as_str`) are the codes that operators see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
     /// It trapped: a panic, mostly.

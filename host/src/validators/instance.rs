@@ -5,12 +5,12 @@ use super::engine::ValidatorEngine;
 use super::failure::{Failure, FailureKind};
 use super::grants::Grants;
 use super::meter::{ComputeMeter, SpaceLimiter};
-use crate::bindings::validator::Contract;
-use crate::bindings::validator::tocsin::types::types as shared;
-use crate::bindings::validator::tocsin::validator::services;
 use crate::bindings::capabilities::tocsin::validator::types::{
     self, AttestedKey, Evidence, HttpResponse, Submission, Verdict,
 };
+use crate::bindings::validator::Contract;
+use crate::bindings::validator::tocsin::types::types as shared;
+use crate::bindings::validator::tocsin::validator::services;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;

@@ -57,7 +57,7 @@ struct Kept {
 }
 
 /// How the list is, for `status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevocationStatus {
     /// When it was fetched; `None`: there is none.
     pub fetched_at_unix: Option<i64>,

@@ -3,10 +3,10 @@
 use super::counts::{DecisionCounts, ValidatorCounts};
 use super::revocation::RevocationStatus;
 use super::{Validators, check::CheckedValidator};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Of all validators.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValidatorsStatus {
     /// Each validator, by name.
     pub validators: Vec<ValidatorStatus>,
@@ -17,7 +17,7 @@ pub struct ValidatorsStatus {
 }
 
 /// Of one validator.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValidatorStatus {
     /// Its name in the configuration.
     pub name: String,
@@ -34,7 +34,7 @@ pub struct ValidatorStatus {
 }
 
 /// Of one app.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppStatus {
     /// The app.
     pub app: String,
