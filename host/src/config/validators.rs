@@ -32,6 +32,8 @@ pub struct ValidatorConfig {
     pub configuration: toml::Table,
     /// Host names that its exchanges may ask, each with an optional port (else 443).
     pub hosts: Vec<String>,
+    /// Ask this origin in place of a host, such as a proxy of yours that may reach it: host name and https origin.
+    pub origins: BTreeMap<String, String>,
     /// An exchange must be over within this time, in milliseconds.
     pub exchange_timeout_ms: u64,
     /// Allow exchanges in clear with this machine. For tests only.
@@ -61,6 +63,7 @@ impl Default for ValidatorConfig {
             on_failure: OnFailure::Refuse,
             configuration: toml::Table::new(),
             hosts: Vec::new(),
+            origins: BTreeMap::new(),
             exchange_timeout_ms: 5_000,
             allow_insecure_http: false,
             anchors: BTreeMap::new(),

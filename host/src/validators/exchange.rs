@@ -38,6 +38,7 @@ const FORBIDDEN_HEADERS: [HeaderName; 11] = [
 pub(super) struct Exchanges {
     http: OutgoingHttp,
     hosts: BTreeSet<(String, u16)>,
+    origins: BTreeMap<(String, u16), Uri>,
     allow_insecure_http: bool,
     credentials: BTreeMap<String, Credential>,
     limits: RequestLimits,
@@ -50,6 +51,7 @@ impl Exchanges {
         let http = OutgoingHttp::new(None, config.allow_insecure_http)
             .map_err(|error| ValidatorError::new(error.to_string()))?;
         let hosts = config.hosts.iter().filter_map(|host| Some(target(&host.parse().ok()?, HTTPS_PORT))).collect();
+        let origins = origins(config, &http)?;
         let mut credentials = BTreeMap::new();
         for (name, file) in &config.credentials {
             let credential = Credential::read(file, &config.google_scope, |uri| {
@@ -61,6 +63,7 @@ impl Exchanges {
         Ok(Self {
             http,
             hosts,
+            origins,
             allow_insecure_http: config.allow_insecure_http,
             credentials,
             limits: RequestLimits { connect_timeout: timeout, timeout, max_body_bytes: MAX_EXCHANGE_BYTES },
@@ -115,7 +118,7 @@ impl Exchanges {
         }
         let mut built = Request::new(Bytes::from(body));
         *built.method_mut() = method;
-        *built.uri_mut() = uri;
+        *built.uri_mut() = self.redirected(uri)?;
         for (name, value) in headers {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("a header with a bad name"))?;
             let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad("a header with a bad value"))?;
@@ -125,6 +128,16 @@ impl Exchanges {
             built.headers_mut().append(name, value);
         }
         Ok(built)
+    }
+
+    /// Where it is asked: at the host itself, unless the operator wants it asked elsewhere.
+    fn redirected(&self, uri: Uri) -> Result<Uri, Failure> {
+        let asked = uri.authority().map(|authority| target(authority, HTTPS_PORT));
+        let Some(origin) = asked.and_then(|asked| self.origins.get(&asked)) else { return Ok(uri) };
+        let mut parts = uri.into_parts();
+        parts.scheme = origin.scheme().cloned();
+        parts.authority = origin.authority().cloned();
+        Uri::from_parts(parts).map_err(|_| bad("a request without a usable https URL"))
     }
 
     fn check_host(&self, uri: &Uri) -> Result<(), Failure> {
@@ -139,6 +152,21 @@ impl Exchanges {
             None => Err(bad("a request without a usable https URL")),
         }
     }
+}
+
+/// The origins of the configuration, by the host they stand for.
+fn origins(config: &ValidatorConfig, http: &OutgoingHttp) -> Result<BTreeMap<(String, u16), Uri>, ValidatorError> {
+    let mut origins = BTreeMap::new();
+    for (host, origin) in &config.origins {
+        let wrong = |what: &str| ValidatorError::new(format!("origins.{host:?}: {what}"));
+        let authority = host.parse().map_err(|_| wrong("the name is no host name"))?;
+        let uri = http.check_uri(origin).map_err(|problem| wrong(&problem.to_string()))?;
+        if uri.path() != "/" || uri.query().is_some() || !is_secure_enough(&uri, config.allow_insecure_http) {
+            return Err(wrong("it must be an origin such as https://proxy.example:8443, without a path"));
+        }
+        origins.insert(target(&authority, HTTPS_PORT), uri);
+    }
+    Ok(origins)
 }
 
 fn bad(rule: &str) -> Failure {
@@ -199,6 +227,29 @@ mod tests {
         assert!(asked.starts_with("POST /path?x=1 HTTP/1.1\r\n"), "{asked}");
         for part in ["x-test: 1\r\n", "authorization: own\r\n", "content-length: 8\r\n", "\r\n\r\nquestion"] {
             assert!(asked.contains(part), "{part:?} is not in {asked}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_origin_stands_for_a_host_that_must_be_allowed_itself() {
+        let server = HttpDouble::start(vec![(200, "from the proxy".to_owned())]).await;
+        let origin = server.uri("/").trim_end_matches('/').to_owned();
+        let with = |host: &str| {
+            exchanges(&[host], |config| {
+                config.origins.insert("api.example".to_owned(), origin.clone());
+            })
+        };
+        ask(&with("other.example"), get("https://api.example/x?y=1")).await.expect_err("not allowed");
+        let answer = ask(&with("api.example"), get("https://api.example/x?y=1")).await.expect("allowed");
+        assert_eq!(answer.expect("answered").body, b"from the proxy");
+        assert!(server.asked().remove(0).starts_with("GET /x?y=1 HTTP/1.1\r\n"));
+        for bad in ["http://proxy.example", "https://proxy.example/path", "proxy.example"] {
+            let config = ValidatorConfig {
+                origins: [("api.example".to_owned(), bad.to_owned())].into(),
+                ..ValidatorConfig::default()
+            };
+            let error = Exchanges::new(&config, Arc::new(FixedClock(1))).map(|_| ()).expect_err(bad);
+            assert!(error.to_string().contains("origins.\"api.example\""), "{error}");
         }
     }
 
