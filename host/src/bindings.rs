@@ -49,3 +49,16 @@ pub mod purge {
         exports: { default: async },
     });
 }
+
+/// The contract of validators.
+pub mod validator {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "tocsin:validator/contract",
+        imports: {
+            "tocsin:validator/services.find-key": async | trappable,
+            "tocsin:validator/services.random": trappable,
+        },
+        exports: { default: async },
+    });
+}

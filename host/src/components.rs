@@ -78,6 +78,13 @@ fn load_one(folder: Option<&Path>, name: &str, built_in: &[u8]) -> Result<Vec<u8
     Ok(built_in.to_vec())
 }
 
+/// A validator that ships with the server: from `validators/NAME.wasm` of the folder, if it has one, and otherwise from
+/// this binary.
+pub(crate) fn builtin_validator(folder: Option<&Path>, name: &str) -> Result<Vec<u8>, ComponentError> {
+    let built_in = embedded::VALIDATORS.iter().find(|(other, _)| *other == name).map_or(&[][..], |(_, bytes)| bytes);
+    load_one(folder, &format!("validators/{name}"), built_in)
+}
+
 /// The components inside this binary; empty when it was built without (see `build.rs`).
 mod embedded {
     include!(concat!(env!("OUT_DIR"), "/embedded.rs"));

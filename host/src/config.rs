@@ -4,10 +4,13 @@
 //! Relative paths are relative to the folder of the file. `docs/tocsin.example.toml` shows all of it, and a test parses it.
 
 mod jwks;
+mod validators;
 
 pub use jwks::JwksConfig;
+pub use validators::{ChainMode, OnFailure, OnRefusal, RevocationConfig, ValidationConfig, ValidatorConfig};
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tocsin_domain::settings::{
@@ -51,6 +54,12 @@ pub struct Config {
     pub jwks: JwksConfig,
     /// Rules of the rotation of revision keys.
     pub key_rotation: KeyRotationSettings,
+    /// Validators, by name.
+    pub validators: BTreeMap<String, ValidatorConfig>,
+    /// Which validators a submission passes through, by name of the app.
+    pub validation: BTreeMap<String, ValidationConfig>,
+    /// The list of revoked attestation certificates.
+    pub revocation: RevocationConfig,
 }
 
 /// The public listener.
@@ -313,9 +322,16 @@ impl Config {
             Some(&mut self.folders.cache),
             self.folders.components.as_mut(),
             self.jwks.ca_file.as_mut(),
+            Some(&mut self.revocation.file),
         ];
         for path in paths.into_iter().flatten() {
             *path = folder.join(&*path);
+        }
+        for validator in self.validators.values_mut() {
+            validator.resolve_paths(folder);
+            for key in validator.keys.values_mut() {
+                *key = self.folders.keys.join(&*key);
+            }
         }
     }
 
@@ -413,7 +429,7 @@ impl Config {
                 "public.max_body_bytes must be more than the 64000 that publish accepts".to_owned(),
             ));
         }
-        Ok(())
+        validators::check(&self.validators, &self.validation, &self.revocation)
     }
 }
 

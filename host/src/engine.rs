@@ -375,7 +375,7 @@ fn new_linker(engine: &Engine) -> Result<Linker<InstanceState>, ComponentError> 
 }
 
 /// Advances the epoch until the engine is gone.
-fn start_epochs(engine: &Engine) {
+pub(crate) fn start_epochs(engine: &Engine) {
     let engine = engine.weak();
     std::thread::Builder::new()
         .name("epochs".to_owned())

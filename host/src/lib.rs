@@ -3,6 +3,7 @@
 //! Map: [`engine`] runs components, [`capability`] is what they may ask for, [`storage`], [`signing`] and [`blobs`] do
 //! it. [`http`] is what phones and operators reach, [`jobs`] the timer, [`admin`] and [`cli`] the
 //! commands, [`phone`] the phones that try it all. [`outgoing`] asks others, and [`key_sets`] health authorities for keys.
+//! [`validators`] runs the components of health authorities that judge submissions.
 
 pub mod admin;
 pub mod bindings;
@@ -24,3 +25,4 @@ pub mod signing;
 pub mod state;
 pub mod storage;
 pub mod telemetry;
+pub mod validators;

@@ -61,7 +61,7 @@ pub(super) fn list(folder: &Path, extension: &str) -> Result<Vec<(String, PathBu
 }
 
 /// Reads a secret file.
-pub(super) fn read_secret(path: &Path) -> Result<String, KeyFileError> {
+pub(crate) fn read_secret(path: &Path) -> Result<String, KeyFileError> {
     let metadata = std::fs::metadata(path).map_err(|error| KeyFileError::io(path, &error))?;
     if metadata.mode() & 0o077 != 0 {
         return Err(KeyFileError::new(

@@ -14,6 +14,7 @@ mod root;
 mod tests;
 
 pub use files::KeyFileError;
+pub(crate) use files::read_secret;
 pub use revision::{RootRotation, Rotation, destroy_unreadable};
 
 use crate::storage::revision_keys::RevisionKeys;
