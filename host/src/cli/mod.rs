@@ -20,6 +20,9 @@ mod output;
 mod phones;
 mod serve;
 mod status;
+mod validator;
+mod validator_new;
+mod validator_test;
 
 use crate::config::{Config, FILE_NAME};
 use clap::{Args, Parser, Subcommand};
@@ -113,6 +116,9 @@ enum Command {
     /// Simulated phones
     #[command(subcommand)]
     Phone(phones::PhoneCommand),
+    /// Write, check and try out validators
+    #[command(subcommand)]
+    Validator(validator::ValidatorCommand),
     /// Show everything at work: a server, simulated phones, export, verification, purge
     Demo(demo::DemoArgs),
 }
@@ -147,6 +153,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Failure> {
         Command::Job(command) => jobs::run(global, command).await,
         Command::Export(command) => exports::run(global, command),
         Command::Phone(command) => phones::run(global, command).await,
+        Command::Validator(command) => validator::run(global, command).await,
         Command::Demo(args) => demo::run(global, &args),
     }
 }

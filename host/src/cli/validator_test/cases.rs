@@ -165,17 +165,7 @@ impl Default for RawSubmission {
 
 impl RawSubmission {
     fn convert(self, case: &str, now: i64) -> Result<Submission, String> {
-        let Self {
-            app,
-            issuer,
-            report_type,
-            symptom_onset,
-            keys,
-            regions,
-            traveler,
-            transcripts,
-            challenge,
-        } = self;
+        let Self { app, issuer, report_type, symptom_onset, keys, regions, traveler, transcripts, challenge } = self;
         let transcripts = match transcripts {
             Some(transcripts) => transcripts.into_iter().map(RawTranscript::convert).collect::<Result<_, String>>()?,
             None => TRANSCRIPT_FORMATS.map(|format| transcript_of(case, format)).to_vec(),
@@ -371,7 +361,9 @@ impl RawAnswer {
         let Self { url, method, credential, no_answer, status, body, body_base64 } = self;
         let response = match (no_answer, status, body, body_base64) {
             (true, None, None, None) => None,
-            (true, _, _, _) => return Err("exchange: an answer that does not come has no status and no body".to_owned()),
+            (true, _, _, _) => {
+                return Err("exchange: an answer that does not come has no status and no body".to_owned());
+            }
             (false, _, Some(_), Some(_)) => return Err("exchange: either body or body_base64".to_owned()),
             (false, status, text, None) => {
                 Some(HttpResponse { status: status.unwrap_or(200), body: text.unwrap_or_default().into_bytes() })
@@ -409,9 +401,14 @@ mod tests {
     fn shortest_case_is_a_submission_of_yesterdays_key() {
         let Case { name, trial, answers, .. } = one("").expect("good");
         assert_eq!((name.as_str(), trial.now, trial.configuration.as_str()), ("a", NOON, "{}"));
-        assert!(answers.is_empty() && trial.evidence.is_none() && trial.revoked.is_none() && trial.device_keys.is_empty());
+        assert!(
+            answers.is_empty() && trial.evidence.is_none() && trial.revoked.is_none() && trial.device_keys.is_empty()
+        );
         let submission = &trial.submission;
-        assert_eq!((submission.app.as_str(), submission.regions.as_slice()), ("org.example.app", &["US".to_owned()][..]));
+        assert_eq!(
+            (submission.app.as_str(), submission.regions.as_slice()),
+            ("org.example.app", &["US".to_owned()][..])
+        );
         assert_eq!(submission.issuer.as_deref(), Some("health.example"));
         assert_eq!(submission.report_type, Some(ReportType::ConfirmedTest));
         let [key] = submission.keys.as_slice() else { panic!("{:?}", submission.keys) };
@@ -423,7 +420,8 @@ mod tests {
 
     #[test]
     fn null_means_none() {
-        let submission = one(r#", "submission": {"issuer": null, "report_type": null}"#).expect("good").trial.submission;
+        let submission =
+            one(r#", "submission": {"issuer": null, "report_type": null}"#).expect("good").trial.submission;
         assert_eq!((submission.issuer, submission.report_type), (None, None));
     }
 
