@@ -21,7 +21,10 @@ mod phones;
 mod serve;
 mod status;
 mod validator;
+mod validator_check;
+mod validator_new;
 mod validator_status;
+mod validator_test;
 
 use crate::config::{Config, FILE_NAME};
 use clap::{Args, Parser, Subcommand};
@@ -103,9 +106,6 @@ enum Command {
     /// Say what the server would do with a request, and why; changes nothing
     #[command(subcommand)]
     Explain(explain::ExplainCommand),
-    /// Components of health authorities that decide what is accepted
-    #[command(subcommand)]
-    Validator(validator::ValidatorCommand),
     /// Ask phones to come back later
     #[command(subcommand)]
     Maintenance(maintenance::MaintenanceCommand),
@@ -118,6 +118,9 @@ enum Command {
     /// Simulated phones
     #[command(subcommand)]
     Phone(phones::PhoneCommand),
+    /// Write, check and try out validators
+    #[command(subcommand)]
+    Validator(validator::ValidatorCommand),
     /// Show everything at work: a server, simulated phones, export, verification, purge
     Demo(demo::DemoArgs),
 }
@@ -148,11 +151,11 @@ async fn run(global: &Global, command: Command) -> Result<(), Failure> {
         Command::App(command) => apps::run(global, command).await,
         Command::ExportConfig(command) => export_configs::run(global, command).await,
         Command::Explain(command) => explain::run(global, command).await,
-        Command::Validator(command) => validator::run(global, command).await,
         Command::Maintenance(command) => maintenance::run(global, &command).await,
         Command::Job(command) => jobs::run(global, command).await,
         Command::Export(command) => exports::run(global, command),
         Command::Phone(command) => phones::run(global, command).await,
+        Command::Validator(command) => validator::run(global, command).await,
         Command::Demo(args) => demo::run(global, &args),
     }
 }

@@ -101,6 +101,11 @@ impl Exchanges {
         }
     }
 
+    /// Whether a request keeps the rules; whether its credential exists is not looked at.
+    pub(super) fn check(&self, request: &HttpRequest) -> Result<(), Failure> {
+        self.request(request.clone()).map(|_| ())
+    }
+
     fn request(&self, request: HttpRequest) -> Result<Request<Bytes>, Failure> {
         let HttpRequest { method, url, headers, body, credential } = request;
         let method = match method.as_str() {

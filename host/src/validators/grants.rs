@@ -45,6 +45,16 @@ pub(super) struct Grants {
     revocation: Option<Arc<RevocationList>>,
 }
 
+/// What [`Grants::new`] reads from files, as values.
+pub(super) struct GrantedValues {
+    /// JSON.
+    pub(super) configuration: String,
+    pub(super) anchors: BTreeMap<String, Vec<Vec<u8>>>,
+    /// What a file of a key holds.
+    pub(super) keys: BTreeMap<String, String>,
+    pub(super) revocation: Option<Arc<RevocationList>>,
+}
+
 enum Key {
     Sign(EcdsaKeyPair),
     Unwrap([u8; 32]),
@@ -87,6 +97,24 @@ impl Grants {
         })
     }
 
+    /// With values in the place of those that the configuration names.
+    pub(super) fn of_values(
+        name: &str,
+        config: &ValidatorConfig,
+        clock: Arc<dyn Clock + Send + Sync>,
+        device_keys: Arc<dyn DeviceKeys>,
+        values: GrantedValues,
+    ) -> Result<Self, ValidatorError> {
+        let GrantedValues { configuration, anchors, keys: texts, revocation } = values;
+        let mut keys = BTreeMap::new();
+        for (key, text) in texts {
+            let wrong = |what: &str| ValidatorError::new(format!("key {key} {what}"));
+            keys.insert(key.clone(), parse_key(&text).map_err(wrong)?);
+        }
+        let grants = Self::new(name, config, clock, device_keys, None)?;
+        Ok(Self { configuration, anchors, keys, revocation, ..grants })
+    }
+
     /// The certificates of a set.
     pub(super) fn anchors(&self, set: &str) -> Vec<Vec<u8>> {
         self.anchors.get(set).cloned().unwrap_or_default()
@@ -125,19 +153,19 @@ fn read_anchors(file: &Path) -> Result<Vec<Vec<u8>>, String> {
 
 fn read_key(file: &Path) -> Result<Key, String> {
     let text = read_secret(file).map_err(|error| error.to_string())?;
-    let wrong = |what: &str| format!("key file {} {what}", file.display());
+    parse_key(&text).map_err(|what| format!("key file {} {what}", file.display()))
+}
+
+fn parse_key(text: &str) -> Result<Key, &'static str> {
     if text.contains("-----BEGIN") {
         let key = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes())
-            .map_err(|_| wrong("has no PKCS#8 private key (BEGIN PRIVATE KEY)"))?;
+            .map_err(|_| "has no PKCS#8 private key (BEGIN PRIVATE KEY)")?;
         let key = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, key.secret_pkcs8_der())
-            .map_err(|_| wrong("has a private key that is not of the curve P-256"))?;
+            .map_err(|_| "has a private key that is not of the curve P-256")?;
         return Ok(Key::Sign(key));
     }
     let bytes = tocsin_domain::base64::decode(text.trim()).unwrap_or_default();
-    bytes
-        .try_into()
-        .map(Key::Unwrap)
-        .map_err(|_| wrong("is neither a PKCS#8 private key in PEM form nor 32 bytes of base64"))
+    bytes.try_into().map(Key::Unwrap).map_err(|_| "is neither a PKCS#8 private key in PEM form nor 32 bytes of base64")
 }
 
 /// Times become text; `None` for numbers that JSON does not have.

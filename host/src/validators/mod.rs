@@ -24,6 +24,7 @@ mod meter;
 mod reload;
 mod revocation;
 mod status;
+pub mod trial;
 
 pub use crate::bindings::capabilities::tocsin::validator::types::{AttestedKey, Commit, Evidence, Submission};
 pub use chain::{Decision, Judgement, Outcome};

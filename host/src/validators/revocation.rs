@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, Uri, header};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -87,6 +87,13 @@ impl RevocationList {
             file: config.file.clone(),
             snapshot: RwLock::new(snapshot),
         })
+    }
+
+    /// With these serial numbers, fetched at that time.
+    pub(super) fn holding(self, serials: &BTreeSet<String>, fetched_at: Timestamp) -> Self {
+        let serials = serials.iter().map(|serial| plain(serial)).collect();
+        *self.snapshot.write() = Some(Snapshot { fetched_at, serials });
+        self
     }
 
     /// Whether a serial number is revoked; `None` without a list that is new enough.
