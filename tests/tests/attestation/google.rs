@@ -1,0 +1,235 @@
+//! Play Integrity: classic tokens are opened in the sandbox with keys that stay in the host; standard ones by Google, whom
+//! our server shows a service account.
+
+use super::binding::ens_v4;
+use super::upstream::{Asked, Upstream};
+use super::{check, publish, refused, request, start};
+use aes_gcm::aead::{Aead, Payload};
+use aes_gcm::{Aes256Gcm, KeyInit, Nonce};
+use aes_kw::KwAes256;
+use http::Method;
+use p256::ecdsa::signature::Signer;
+use p256::ecdsa::{Signature, SigningKey};
+use p256::pkcs8::EncodePublicKey;
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use tocsin_domain::base64;
+use tocsin_host::config::OnRefusal;
+use tocsin_tests::harness::people::APP;
+use tocsin_tests::harness::server::{NOON, TestServer};
+use tocsin_tests::harness::tools;
+
+const WRAP: [u8; 32] = [0x42; 32];
+const SIGNER_OF_APP: [u8; 32] = [0xab; 32];
+
+fn google_key() -> SigningKey {
+    SigningKey::from_slice(&[5; 32]).expect("a key")
+}
+
+fn secret(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
+    let file = folder.join(name);
+    std::fs::write(&file, text).expect("written");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("private");
+    file
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A verdict about a genuine device, bound to `hash`.
+fn verdict(hash: &[u8; 32], label: &str) -> Value {
+    json!({
+        "requestDetails": {
+            "requestPackageName": APP,
+            "nonce": base64::encode_url(hash),
+            "requestHash": base64::encode_url(hash),
+            "timestampMillis": (NOON.unix() * 1000).to_string(),
+        },
+        "appIntegrity": {
+            "appRecognitionVerdict": "PLAY_RECOGNIZED",
+            "packageName": APP,
+            "certificateSha256Digest": [base64::encode_url(&SIGNER_OF_APP)],
+            "versionCode": "42",
+        },
+        "deviceIntegrity": { "deviceRecognitionVerdict": [label] },
+        "accountDetails": { "appLicensingVerdict": "LICENSED" },
+    })
+}
+
+/// A classic token as Google makes it: signed, then encrypted.
+fn classic_token(verdict: &Value) -> String {
+    let encode = base64::encode_url;
+    let signed = format!("{}.{}", encode(br#"{"alg":"ES256"}"#), encode(verdict.to_string().as_bytes()));
+    let signature: Signature = google_key().sign(signed.as_bytes());
+    let content = format!("{signed}.{}", encode(&signature.to_bytes()));
+    let (content_key, iv) = ([7; 32], [9; 12]);
+    let mut wrapped = [0; 40];
+    KwAes256::new(&WRAP.into()).wrap_key(&content_key, &mut wrapped).expect("whole blocks");
+    let protected = encode(br#"{"alg":"A256KW","enc":"A256GCM"}"#);
+    let payload = Payload { msg: content.as_bytes(), aad: protected.as_bytes() };
+    let sealed = Aes256Gcm::new(&content_key.into()).encrypt(&Nonce::from(iv), payload).expect("short");
+    let (text, tag) = sealed.split_at(sealed.len() - 16);
+    [protected, encode(&wrapped), encode(&iv), encode(text), encode(tag)].join(".")
+}
+
+async fn classic_server(folder: &Path, on_refusal: OnRefusal) -> TestServer {
+    let wrap = secret(folder, "wrap.key", &base64::encode(&WRAP));
+    let spki = google_key().verifying_key().to_public_key_der().expect("DER");
+    start(
+        |section| {
+            section.builtin = Some("play-integrity".to_owned());
+            section.keys = [("wrap".to_owned(), wrap)].into();
+            let configuration = json!({
+                "kinds": ["classic"],
+                "certificate_sha256": [hexadecimal(&SIGNER_OF_APP)],
+                "wrap_key": "wrap",
+                "verify_key_spki": base64::encode(spki.as_bytes()),
+            });
+            section.configuration = toml::Table::try_from(configuration).expect("a table");
+        },
+        |chain| chain.on_refusal = on_refusal,
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn classic_token_that_is_bound_to_the_publish_is_accepted_once() {
+    const METHOD: &str = "play-integrity-classic";
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let mut server = classic_server(folder.path(), OnRefusal::Refuse).await;
+    let first = request(&server, 1);
+    let token = classic_token(&verdict(&ens_v4(&first, METHOD), "MEETS_DEVICE_INTEGRITY"));
+    let answer = publish(&server, &first, METHOD, token.clone()).await;
+    check(&answer, 200, "");
+    assert_eq!(answer.json()["insertedExposures"], 3);
+    check(&publish(&server, &first, METHOD, token.clone()).await, 400, "missing_revision_token");
+
+    let second = request(&server, 2);
+    check(&publish(&server, &second, METHOD, token.clone()).await, 401, "submission_refused");
+    assert_eq!(refused(&server, "refused", "binding-mismatch").await, 1);
+    let emulator = classic_token(&verdict(&ens_v4(&second, METHOD), "MEETS_BASIC_INTEGRITY"));
+    check(&publish(&server, &second, METHOD, emulator).await, 401, "submission_refused");
+    assert_eq!(refused(&server, "refused", "integrity-device").await, 1);
+
+    // The operator is told why; the phone was not.
+    let mut asked = second.clone();
+    asked.device.method = METHOD.into();
+    asked.device.payload = token.into();
+    let json_type: &[(&str, &str)] = &[("content-type", "application/json")];
+    let explained = server.private_client().send(Method::POST, "/explain/publish", json_type, asked.to_json()).await;
+    assert_eq!(
+        explained.json()["validators"],
+        json!({ "outcome": "refused", "reasons": ["attest: binding-mismatch"] })
+    );
+    let good = classic_token(&verdict(&ens_v4(&second, METHOD), "MEETS_DEVICE_INTEGRITY"));
+    check(&publish(&server, &second, METHOD, good).await, 200, "");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_phone_can_be_answered_as_if_it_was_accepted() {
+    const METHOD: &str = "play-integrity-classic";
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let mut server = classic_server(folder.path(), OnRefusal::Pretend).await;
+    let sent = request(&server, 1);
+    let answer = publish(&server, &sent, METHOD, "a.b.c.d.e".to_owned()).await;
+    check(&answer, 200, "");
+    assert_eq!(answer.json()["insertedExposures"], 3);
+    // Nothing was stored, or this would need a revision token.
+    let token = classic_token(&verdict(&ens_v4(&sent, METHOD), "MEETS_DEVICE_INTEGRITY"));
+    check(&publish(&server, &sent, METHOD, token).await, 200, "");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn standard_token_is_opened_by_google_with_the_operators_service_account() {
+    const METHOD: &str = "play-integrity-standard";
+    if !tools::has("openssl") {
+        eprintln!("skipped: openssl makes and checks the service account's RSA key, and is not here");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let made = tools::run(
+        folder.path(),
+        "openssl",
+        &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "rsa.pem"],
+    );
+    assert!(made.status.success());
+    let made = tools::run(folder.path(), "openssl", &["pkey", "-in", "rsa.pem", "-pubout", "-out", "rsa.pub"]);
+    assert!(made.status.success());
+    let private_key = std::fs::read_to_string(folder.path().join("rsa.pem")).expect("made");
+
+    let hash = std::sync::Arc::new(std::sync::Mutex::new([0_u8; 32]));
+    let bound_to = hash.clone();
+    let google = Upstream::start(move |asked: &Asked| match asked.path.as_str() {
+        "/token" => (200, json!({ "access_token": "opaque", "expires_in": 3600, "token_type": "Bearer" }).to_string()),
+        path if path == format!("/v1/{APP}:decodeIntegrityToken")
+            && asked.header("authorization") == "Bearer opaque" =>
+        {
+            let verdict = verdict(&bound_to.lock().expect("no panic"), "MEETS_DEVICE_INTEGRITY");
+            (200, json!({ "tokenPayloadExternal": verdict }).to_string())
+        }
+        _ => (401, String::new()),
+    });
+    let account = json!({
+        "type": "service_account",
+        "client_email": "tocsin@project.iam.example",
+        "private_key": private_key,
+        "token_uri": format!("{}/token", google.origin),
+    });
+    let account = secret(folder.path(), "account.json", &account.to_string());
+    let origin = google.origin.clone();
+    let mut server = start(
+        |section| {
+            section.builtin = Some("play-integrity".to_owned());
+            section.hosts = vec!["playintegrity.googleapis.com".to_owned()];
+            section.origins = [("playintegrity.googleapis.com".to_owned(), origin)].into();
+            section.allow_insecure_http = true;
+            section.credentials = [("google".to_owned(), account)].into();
+            let configuration = json!({
+                "kinds": ["standard"],
+                "certificate_sha256": [hexadecimal(&SIGNER_OF_APP)],
+                "credential": "google",
+            });
+            section.configuration = toml::Table::try_from(configuration).expect("a table");
+        },
+        |_| {},
+    )
+    .await;
+    for (seed, token) in [(1, "dG9rZW4x"), (2, "dG9rZW4y")] {
+        let sent = request(&server, seed);
+        *hash.lock().expect("no panic") = ens_v4(&sent, METHOD);
+        check(&publish(&server, &sent, METHOD, token.to_owned()).await, 200, "");
+    }
+    let asked = google.asked();
+    let paths: Vec<_> = asked.iter().map(|asked| asked.path.rsplit('/').next().unwrap_or_default()).collect();
+    let decode = format!("{APP}:decodeIntegrityToken");
+    assert_eq!(paths, ["token", &decode, &decode], "the access token is kept");
+    assert_eq!(
+        serde_json::from_slice::<Value>(&asked[1].body).expect("JSON"),
+        json!({ "integrity_token": "dG9rZW4x" })
+    );
+    check_assertion(folder.path(), &asked[0], &google.origin);
+    server.stop().await;
+}
+
+/// The grant that the server asked for its access token with: openssl checks the signature.
+fn check_assertion(folder: &Path, asked: &Asked, origin: &str) {
+    let form = String::from_utf8(asked.body.clone()).expect("text");
+    assert!(form.contains("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer"), "{form}");
+    let assertion = form.split('&').find_map(|field| field.strip_prefix("assertion=")).expect("an assertion");
+    let (signed, signature) = assertion.rsplit_once('.').expect("a JWT");
+    std::fs::write(folder.join("signed"), signed).expect("written");
+    std::fs::write(folder.join("signature"), base64::decode_url(signature).expect("base64url")).expect("written");
+    let arguments = ["dgst", "-sha256", "-verify", "rsa.pub", "-signature", "signature", "signed"];
+    let verified = tools::run(folder, "openssl", &arguments);
+    assert!(verified.status.success(), "{verified:?}");
+    let claims = signed.split_once('.').expect("two parts").1;
+    let claims: Value = serde_json::from_slice(&base64::decode_url(claims).expect("base64url")).expect("JSON");
+    assert_eq!(claims["iss"], "tocsin@project.iam.example");
+    assert_eq!(claims["aud"], format!("{origin}/token"));
+    assert_eq!(claims["scope"], "https://www.googleapis.com/auth/playintegrity");
+    assert_eq!(claims["iat"], NOON.unix());
+}
