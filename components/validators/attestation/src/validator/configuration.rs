@@ -14,10 +14,14 @@ pub(super) fn read<C: DeserializeOwned>(text: &str) -> Result<C, Rejection> {
         let detail = "the validator has no configuration: write at least the fields that have no default";
         return Err(Rejection::new("config-missing", Stage::Config, detail));
     }
-    serde_json::from_str(text).map_err(|error| {
-        let detail = wrong_field::<C>(text).unwrap_or_else(|| error.to_string());
+    let invalid = |detail: String| {
         Rejection::new("config-invalid", Stage::Config, detail.chars().take(MAX_DETAIL).collect::<String>())
-    })
+    };
+    // A list would be read as the fields in their order.
+    if !text.trim_start().starts_with('{') {
+        return Err(invalid("the configuration is no JSON object".to_owned()));
+    }
+    serde_json::from_str(text).map_err(|error| invalid(wrong_field::<C>(text).unwrap_or_else(|| error.to_string())))
 }
 
 /// Each field has a default, so the one that is wrong is wrong alone, too.
