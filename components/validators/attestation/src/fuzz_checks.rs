@@ -48,7 +48,7 @@ pub const SIGNER: [u8; 32] = *b"the certificate signing the app.";
 pub const TEAM: &str = "A1B2C3D4E5";
 /// The key of [`app_attest`] that is registered.
 const KEY_ID: [u8; 32] = [7; 32];
-/// Longest detail, bytes.
+/// Longest detail, characters.
 const MAX_DETAIL: usize = 1_000;
 
 /// Apple's root of attested keys, DER.
@@ -130,7 +130,7 @@ fn refused(outcome: Outcome) {
 fn well_formed(rejection: &Rejection) {
     let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     assert!((1..=64).contains(&rejection.code.len()) && rejection.code.bytes().all(known), "{}", rejection.code);
-    assert!((1..=MAX_DETAIL).contains(&rejection.detail.len()), "{}", rejection.detail);
+    assert!((1..=MAX_DETAIL).contains(&rejection.detail.chars().count()), "{}", rejection.detail);
 }
 
 /// The first byte, and what follows it.

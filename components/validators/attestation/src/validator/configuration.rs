@@ -28,7 +28,11 @@ pub(super) fn read<C: DeserializeOwned>(text: &str) -> Result<C, Rejection> {
 fn wrong_field<C: DeserializeOwned>(text: &str) -> Option<String> {
     let fields: Map<String, Value> = serde_json::from_str(text).ok()?;
     fields.into_iter().find_map(|(name, value)| {
-        let alone = Value::Object(Map::from_iter([(name.clone(), value)]));
-        serde_json::from_value::<C>(alone).err().map(|error| format!("{name}: {error}"))
+        // As text again: reading from a value would be a second copy of all code that reads configurations.
+        let alone = Value::Object(Map::from_iter([(name.clone(), value)])).to_string();
+        let error = serde_json::from_str::<C>(&alone).err()?.to_string();
+        // The place is one in our text.
+        let what = error.rsplit_once(" at line ").map_or(error.as_str(), |(what, _)| what);
+        Some(format!("{name}: {what}"))
     })
 }
