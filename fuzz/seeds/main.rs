@@ -6,6 +6,7 @@
 mod certificate;
 mod publish_request;
 mod revision_token;
+mod validators;
 
 use std::path::Path;
 
@@ -19,9 +20,14 @@ fn seed(name: &str, content: impl AsRef<[u8]>) -> Seed {
 fn main() -> std::io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     for (target, seeds) in [
+        ("android_key", validators::android_key()),
+        ("app_attest", validators::app_attest()),
         ("certificate", certificate::seeds()),
+        ("device_check", validators::device_check()),
+        ("play_integrity", validators::play_integrity()),
         ("publish_request", publish_request::seeds()),
         ("revision_token", revision_token::seeds()),
+        ("safetynet", validators::safetynet()),
     ] {
         let folder = corpus.join(target);
         std::fs::create_dir_all(&folder)?;

@@ -2,6 +2,7 @@
 
 mod keep;
 
+use crate::components::VALIDATORS;
 use crate::failure::Failure;
 use crate::steps::Steps;
 use crate::tools;
@@ -20,8 +21,10 @@ Examples:
   cargo xtask fuzz publish_request --seconds 600 --keep
   cargo xtask fuzz publish_request --input fuzz/artifacts/publish_request/crash-0123";
 
-/// Seconds for each target in `cargo xtask test`, and by default.
+/// Seconds for each target, by default and, but for those of the validators, in `cargo xtask test`.
 const SHORT: u32 = 10;
+/// Seconds for each target of a validator in `cargo xtask test`: they are many, and most evidence is refused early.
+const SHORT_FOR_VALIDATORS: u32 = 5;
 
 /// What cargo-fuzz passes, apart from the address sanitizer, which needs a nightly compiler (and would find little in
 /// code without `unsafe`): coverage counters, which code they belong to, and the operands of comparisons.
@@ -59,7 +62,7 @@ pub(crate) fn run(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Resu
     fuzzing.build(&targets, steps)?;
     match (&args.input, targets.as_slice()) {
         (Some(input), [target, ..]) => fuzzing.repeat(target, input, steps),
-        _ => fuzzing.fuzz(&targets, args.seconds, args.keep, steps),
+        _ => fuzzing.fuzz(&targets, |_| args.seconds, args.keep, steps),
     }
 }
 
@@ -68,7 +71,12 @@ pub(crate) fn short(workspace: &Workspace, steps: &mut Steps) -> Result<(), Fail
     let fuzzing = Fuzzing { workspace };
     let targets = fuzzing.chosen(None)?;
     fuzzing.build(&targets, steps)?;
-    fuzzing.fuzz(&targets, SHORT, false, steps)
+    fuzzing.fuzz(&targets, short_seconds, false, steps)
+}
+
+fn short_seconds(target: &str) -> u32 {
+    let is_validator = VALIDATORS.iter().any(|name| name.replace('-', "_") == target);
+    if is_validator { SHORT_FOR_VALIDATORS } else { SHORT }
 }
 
 /// Installs a C++ compiler if there is none. The error says what is missing and why.
@@ -138,10 +146,16 @@ impl Fuzzing<'_> {
     }
 
     /// All are run in any case; the first failure decides the exit code.
-    fn fuzz(&self, targets: &[String], seconds: u32, keep: bool, steps: &mut Steps) -> Result<(), Failure> {
+    fn fuzz(
+        &self,
+        targets: &[String],
+        seconds: impl Fn(&str) -> u32,
+        keep: bool,
+        steps: &mut Steps,
+    ) -> Result<(), Failure> {
         let mut result = Ok(());
         for target in targets {
-            let ended = self.fuzz_one(target, seconds, steps);
+            let ended = self.fuzz_one(target, seconds(target), steps);
             let ended = if keep { ended.and_then(|()| self.keep(target, steps)) } else { ended };
             result = result.and(ended);
         }
@@ -300,6 +314,11 @@ mod tests {
     const LOG: &str = "#4\tINITED cov: 91 ft: 92 corp: 1/1b exec/s: 0 rss: 40Mb\n\
         #900\tDONE   cov: 412 ft: 990 corp: 80/9Kb exec/s: 90 rss: 50Mb\n\
         stat::number_of_executed_units: 900\nstat::average_exec_per_sec:     90\n";
+
+    #[test]
+    fn targets_of_validators_are_short_in_tests() {
+        assert_eq!(["app_attest", "safetynet", "certificate"].map(short_seconds), [5, 5, 10]);
+    }
 
     #[test]
     fn log_is_summed_up() {

@@ -9,7 +9,7 @@ use std::process::Command;
 
 pub(crate) const HELP: &str = "\
 Arguments are those of `cargo test`: a part of a test's name, `-p PACKAGE`, and after `--` those of the test programs.
-Without arguments the fuzz targets run too, each for ten seconds.
+Without arguments the fuzz targets run too, each for five or ten seconds.
 
 Examples:
   cargo xtask test

@@ -9,6 +9,8 @@ pub mod apple;
 pub mod cbor;
 pub mod challenge;
 pub mod contract;
+#[cfg(any(test, feature = "test-util"))]
+pub mod fuzz_checks;
 pub mod google;
 pub mod jose;
 pub mod validator;

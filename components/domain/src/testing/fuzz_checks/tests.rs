@@ -36,7 +36,10 @@ fn each_check_has_a_target_and_kept_inputs() {
         let stems = files(&fuzz_folder().join(folder)).into_iter();
         stems.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect()
     };
-    let checks: BTreeSet<String> = CHECKS.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(names("fuzz_targets"), checks);
-    assert_eq!(names("corpus"), checks);
+    let (targets, corpus) = (names("fuzz_targets"), names("corpus"));
+    // The others are those of the validators.
+    for (name, _) in CHECKS {
+        assert!(targets.contains(name), "{name}");
+    }
+    assert_eq!(corpus, targets);
 }

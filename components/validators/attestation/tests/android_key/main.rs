@@ -2,6 +2,7 @@
 //! reason to refuse one.
 
 mod case;
+mod component;
 mod made;
 mod make;
 mod policy;

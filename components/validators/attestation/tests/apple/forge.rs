@@ -58,6 +58,8 @@ pub fn extension(id: &str, critical: bool, value: &[u8]) -> Vec<u8> {
 pub enum Key {
     P256(p256::ecdsa::SigningKey),
     P384(p384::ecdsa::SigningKey),
+    /// The same key, whose signatures are the other of the two that verify, as anybody can make it of the first.
+    P384Mirrored(p384::ecdsa::SigningKey),
 }
 
 impl Key {
@@ -73,7 +75,7 @@ impl Key {
     pub fn point(&self) -> Vec<u8> {
         match self {
             Self::P256(key) => key.verifying_key().to_sec1_point(false).as_bytes().to_vec(),
-            Self::P384(key) => key.verifying_key().to_sec1_point(false).as_bytes().to_vec(),
+            Self::P384(key) | Self::P384Mirrored(key) => key.verifying_key().to_sec1_point(false).as_bytes().to_vec(),
         }
     }
 
@@ -94,6 +96,11 @@ impl Key {
             Self::P384(key) => {
                 let signature: p384::ecdsa::Signature = key.sign_prehash(&hash).expect("a signature");
                 signature.to_der().as_bytes().to_vec()
+            }
+            Self::P384Mirrored(key) => {
+                let signature: p384::ecdsa::Signature = key.sign_prehash(&hash).expect("a signature");
+                let mirrored = p384::ecdsa::Signature::from_scalars(signature.r(), -*signature.s());
+                mirrored.expect("a signature").to_der().as_bytes().to_vec()
             }
         }
     }

@@ -6,6 +6,8 @@ use tocsin_attestation::apple::app_attest::{
 use tocsin_attestation::challenge::ChallengeRule;
 use tocsin_attestation::contract::{Commit, Stage};
 
+use sha2::{Digest, Sha256};
+
 use crate::forge::{
     Certificate, DEVELOPMENT, Forge, Key, NOW, array, authority, bytes, cose, extension, ios_27, map, sequence, text,
     tlv,
@@ -24,6 +26,35 @@ fn a_forged_attestation_under_a_trusted_root_is_accepted() {
     assert_eq!(acceptance.signals[0], ("environment".to_owned(), "production".to_owned()));
     let [Commit::ClaimOnce { expires_at, .. }] = acceptance.commits.as_slice() else { panic!("one claim") };
     assert_eq!(*expires_at, NOW - 10 + 300 + 60);
+}
+
+#[test]
+fn an_attestation_with_a_changed_but_valid_signature_claims_the_same() {
+    let commits = |forge: &Forge| forge.case().judge().unwrap().commits;
+    let forge = Forge::default();
+    let mirrored = Forge::with(|forge| {
+        let (Key::P384(key), _) = &forge.leaf.signer else { panic!("an authority on P-384") };
+        forge.leaf.signer = (Key::P384Mirrored(key.clone()), false);
+    });
+    assert_ne!(forge.parts().leaf, mirrored.parts().leaf);
+    assert!(commits(&forge) == commits(&mirrored));
+    // Nothing that Apple or the phone names the key by.
+    let found = commits(&forge);
+    let [Commit::ClaimOnce { space, digest, .. }] = found.as_slice() else { panic!("one claim") };
+    assert_eq!((space.as_str(), digest.as_slice()), ("app-attest", &Sha256::digest(forge.leaf.key.spki())[..]));
+    assert_ne!(digest.as_slice(), forge.credential_id);
+}
+
+#[test]
+fn an_attestation_must_answer_a_challenge_where_that_is_asked() {
+    let required = |case: &mut Case| case.config.challenge = ChallengeRule::Required;
+    let case = Forge::default().case();
+    check_rejected(case.with(required), "challenge-missing", Stage::Freshness);
+    let empty = |case: &mut Case| case.submission.challenge = Some(Vec::new());
+    check_rejected(case.with(|case| (required(case), empty(case)).0), "challenge-missing", Stage::Freshness);
+    let answers = |case: &mut Case| case.submission.challenge = Some(vec![7]);
+    assert!(case.with(|case| (required(case), answers(case)).0).is_ok());
+    assert!(case.with(|_| ()).is_ok());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod assertions;
 mod certificates;
+mod component;
 mod device_check;
 mod forge;
 mod forged;

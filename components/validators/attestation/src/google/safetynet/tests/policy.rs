@@ -115,6 +115,7 @@ fn certificates_are_used_for_what_they_are_for() {
     check_chain(None, |chain| chain.intermediate.custom_extensions.push(critical(false)));
 }
 
+/// The reference server took the machine's own trust anchors and clock.
 #[test]
 fn all_but_the_anchor_must_be_valid() {
     check_chain("sn-chain-expired", |chain| chain.leaf.not_after = date_time_ymd(2020, 2, 1));
