@@ -20,6 +20,7 @@ mod output;
 mod phones;
 mod serve;
 mod status;
+mod validator;
 
 use crate::config::{Config, FILE_NAME};
 use clap::{Args, Parser, Subcommand};
@@ -110,6 +111,9 @@ enum Command {
     /// Look into export files
     #[command(subcommand)]
     Export(exports::ExportCommand),
+    /// Components that judge submissions
+    #[command(subcommand)]
+    Validator(validator::ValidatorCommand),
     /// Simulated phones
     #[command(subcommand)]
     Phone(phones::PhoneCommand),
@@ -146,6 +150,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Failure> {
         Command::Maintenance(command) => maintenance::run(global, &command).await,
         Command::Job(command) => jobs::run(global, command).await,
         Command::Export(command) => exports::run(global, command),
+        Command::Validator(command) => validator::run(global, command),
         Command::Phone(command) => phones::run(global, command).await,
         Command::Demo(args) => demo::run(global, &args),
     }
