@@ -81,8 +81,21 @@ fn load_one(folder: Option<&Path>, name: &str, built_in: &[u8]) -> Result<Vec<u8
 /// A validator that ships with the server: from `validators/NAME.wasm` of the folder, if it has one, and otherwise from
 /// this binary.
 pub(crate) fn builtin_validator(folder: Option<&Path>, name: &str) -> Result<Vec<u8>, ComponentError> {
-    let built_in = embedded::VALIDATORS.iter().find(|(other, _)| *other == name).map_or(&[][..], |(_, bytes)| bytes);
-    load_one(folder, &format!("validators/{name}"), built_in)
+    if let Some(file) = folder.map(|folder| folder.join(format!("validators/{name}.wasm")))
+        && file.exists()
+    {
+        let unreadable = |error| ComponentError(format!("cannot read component {}: {error}", file.display()));
+        return std::fs::read(&file).map_err(unreadable);
+    }
+    let built_in = embedded::VALIDATORS.iter().find(|(other, _)| *other == name);
+    built_in.map(|(_, bytes)| bytes.to_vec()).ok_or_else(|| {
+        let names: Vec<&str> = embedded::VALIDATORS.iter().map(|(name, _)| *name).collect();
+        let names = if names.is_empty() { "no validators".to_owned() } else { names.join(", ") };
+        ComponentError(format!(
+            "no validator {name:?} ships with this server: it was built with {names}, and the folder of components \
+             (folders.components or --components) has no validators/{name}.wasm"
+        ))
+    })
 }
 
 /// The components inside this binary; empty when it was built without (see `build.rs`).

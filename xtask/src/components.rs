@@ -11,7 +11,7 @@ use std::process::Command;
 pub(crate) const NAMES: [&str; 4] = ["publish", "verification", "export", "purge"];
 
 /// Components that only tests run, in `target/components/test`: neither `build` nor `dist` knows them.
-pub(crate) const TEST_NAMES: [&str; 1] = ["hostile"];
+pub(crate) const TEST_NAMES: [&str; 2] = ["hostile", "hostile-validator"];
 
 /// Cargo profile of the components: `[profile.component]` in the workspace's manifest.
 pub(crate) const PROFILE: &str = "component";
@@ -62,7 +62,8 @@ pub(crate) fn cargo(workspace: &Workspace, rustc: &WasmRustc) -> Command {
 fn collect(names: &[&str], folder: &Path, workspace: &Workspace) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).map_err(|error| cannot_write(workspace, folder, &error))?;
     for name in names {
-        let built = workspace.wasm_target().join(TARGET).join(PROFILE).join(format!("tocsin_{name}.wasm"));
+        let built =
+            workspace.wasm_target().join(TARGET).join(PROFILE).join(format!("tocsin_{}.wasm", name.replace('-', "_")));
         let content = std::fs::read(&built).map_err(|error| {
             Failure::new(
                 format!("no {name} component at {}: {error}", workspace.display(&built)),
