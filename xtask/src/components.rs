@@ -14,7 +14,7 @@ pub(crate) const NAMES: [&str; 4] = ["publish", "verification", "export", "purge
 pub(crate) const VALIDATORS: [&str; 5] = ["app-attest", "device-check", "play-integrity", "android-key", "safetynet"];
 
 /// Components that only tests run, in `target/components/test`: neither `build` nor `dist` knows them.
-pub(crate) const TEST_NAMES: [&str; 1] = ["hostile"];
+pub(crate) const TEST_NAMES: [&str; 2] = ["hostile", "hostile-validator"];
 
 /// Cargo profile of the components: `[profile.component]` in the workspace's manifest.
 pub(crate) const PROFILE: &str = "component";

@@ -115,12 +115,12 @@ enum Command {
     /// Look into export files
     #[command(subcommand)]
     Export(exports::ExportCommand),
+    /// Components that judge submissions
+    #[command(subcommand)]
+    Validator(validator::ValidatorCommand),
     /// Simulated phones
     #[command(subcommand)]
     Phone(phones::PhoneCommand),
-    /// Write, check and try out validators
-    #[command(subcommand)]
-    Validator(validator::ValidatorCommand),
     /// Show everything at work: a server, simulated phones, export, verification, purge
     Demo(demo::DemoArgs),
 }
@@ -154,8 +154,8 @@ async fn run(global: &Global, command: Command) -> Result<(), Failure> {
         Command::Maintenance(command) => maintenance::run(global, &command).await,
         Command::Job(command) => jobs::run(global, command).await,
         Command::Export(command) => exports::run(global, command),
-        Command::Phone(command) => phones::run(global, command).await,
         Command::Validator(command) => validator::run(global, command).await,
+        Command::Phone(command) => phones::run(global, command).await,
         Command::Demo(args) => demo::run(global, &args),
     }
 }

@@ -11,14 +11,14 @@ use clap::Subcommand;
 #[derive(Subcommand)]
 #[command(after_help = "\
 Examples:
-  tocsin validator new --lang rust my-validator
-  tocsin validator check validator.wasm
-  tocsin validator test validator.wasm --cases cases.json
+  tocsin validator new --lang rust acme
+  tocsin validator check acme.wasm
+  tocsin validator test acme.wasm --cases cases.json
   tocsin validator status")]
 pub(super) enum ValidatorCommand {
     /// Make a project to start from
     New(ValidatorNewArgs),
-    /// Say whether a server would run a component file, and why not
+    /// Say whether a server would take a component file as a validator, and what it is
     Check(ValidatorCheckArgs),
     /// Run cases against a component file, and say what each call cost
     Test(ValidatorTestArgs),

@@ -2,20 +2,19 @@
 
 use super::Global;
 use super::failure::{Failure, failed};
-use super::output::{count, show};
+use super::output::show;
 use crate::validators::{CheckedValidator, check_file};
 use clap::Args;
-use serde_json::json;
+use std::fmt::Write;
 use std::path::PathBuf;
 
 #[derive(Args)]
 #[command(after_help = "\
-Compiles the file and checks what a server checks at its start: that it is a component, imports nothing but the contract
-(and what the runtimes of some languages bring along), exports the contract, and says who it is.
+Needs no data folder. The server makes the same check at its start, and when the file changes.
 
 Examples:
-  tocsin validator check validator.wasm
-  tocsin validator check validator.wasm --json")]
+  tocsin validator check acme.wasm
+  tocsin validator check acme.wasm --json | jq -r .digest")]
 pub(super) struct ValidatorCheckArgs {
     /// The component file
     file: PathBuf,
@@ -23,17 +22,65 @@ pub(super) struct ValidatorCheckArgs {
 
 pub(super) fn run(global: &Global, ValidatorCheckArgs { file }: &ValidatorCheckArgs) -> Result<(), Failure> {
     let bytes = std::fs::read(file).map_err(|error| failed(format!("cannot read {}: {error}", file.display())))?;
-    let checked = check_file(&bytes).map_err(|error| failed(format!("{}: {error}", file.display())))?;
-    show(global, &json!(checked), || text(&checked));
+    let checked = check_file(&bytes).map_err(|error| {
+        Failure::new(format!("{} is no validator: {error}", file.display()), "docs/validators.md says how to build one")
+    })?;
+    let value = serde_json::json!({
+        "identity": checked.identity,
+        "digest": checked.digest,
+        "imports": checked.imports,
+        "size_bytes": checked.size,
+        "compile_ms": u64::try_from(checked.compile.as_millis()).unwrap_or(u64::MAX),
+        "identity_fuel": checked.identity_usage.fuel,
+        "memory_bytes": checked.identity_usage.memory_bytes,
+    });
+    show(global, &value, || text(&checked));
     Ok(())
 }
 
 fn text(checked: &CheckedValidator) -> String {
-    let CheckedValidator { identity, digest, imports, size, compile, identity_usage: _ } = checked;
-    let imports = if imports.is_empty() { "nothing".to_owned() } else { imports.join("\n          ") };
-    format!(
-        "good      {identity}\ndigest    {digest}\nsize      {} bytes\ncompiled  in {} ms\nimports   {imports}",
-        count(u64::try_from(*size).unwrap_or(u64::MAX)),
-        compile.as_millis()
-    )
+    let CheckedValidator { identity, digest, imports, size, compile, identity_usage } = checked;
+    let mut text = String::new();
+    let mut line = |label: &str, value: &str| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{label:<10}{value}");
+    };
+    line("identity", identity);
+    line("digest", digest);
+    line("size", &format!("{size} bytes"));
+    line("compiled", &format!("in {} ms", compile.as_millis()));
+    line("memory", &format!("{} KiB at its start", identity_usage.memory_bytes / 1024));
+    for (at, import) in imports.iter().enumerate() {
+        line(if at == 0 { "imports" } else { "" }, import);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::validators::Usage;
+    use std::time::Duration;
+
+    #[test]
+    fn good_file_is_described_line_by_line() {
+        let checked = CheckedValidator {
+            identity: "acme 1.0".to_owned(),
+            digest: "0011223344556677".to_owned(),
+            imports: vec!["tocsin:validator/services@0.1.0".to_owned(), "wasi:io/poll@0.2.6".to_owned()],
+            size: 12_345,
+            compile: Duration::from_millis(67),
+            identity_usage: Usage { fuel: 1, memory_bytes: 1_114_112, compute: Duration::ZERO },
+        };
+        let expect = "\
+identity  acme 1.0
+digest    0011223344556677
+size      12345 bytes
+compiled  in 67 ms
+memory    1088 KiB at its start
+imports   tocsin:validator/services@0.1.0
+          wasi:io/poll@0.2.6
+";
+        assert_eq!(text(&checked), expect);
+    }
 }

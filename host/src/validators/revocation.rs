@@ -21,6 +21,8 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Without a list its validators refuse everybody, so the next attempt comes soon.
+const AFTER_FAILURE: Duration = Duration::from_secs(60);
 
 /// The newest list, and where the next comes from.
 pub(super) struct RevocationList {
@@ -198,7 +200,10 @@ pub async fn run_revocation_timer(validators: Arc<Validators>, mut stop: watch::
                 let RevocationStatus { fetched_at_unix: _, revoked, is_fresh: _ } = list.status(validators.clock.now());
                 tracing::info!(revoked, "fetched the list of revoked attestation certificates");
             }
-            Err(error) => tracing::error!(error, "the list of revoked attestation certificates was not fetched"),
+            Err(error) => {
+                tracing::error!(error, "the list of revoked attestation certificates was not fetched");
+                timer.reset_after(list.every.min(AFTER_FAILURE));
+            }
         }
     }
 }

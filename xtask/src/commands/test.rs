@@ -4,6 +4,7 @@ use crate::commands::{build, fuzz};
 use crate::failure::Failure;
 use crate::steps::Steps;
 use crate::tools;
+use crate::wasm_target::{self, WasmRustc};
 use crate::workspace::{HOST_PACKAGES, LIGHT_PACKAGES, Workspace};
 use std::process::Command;
 
@@ -49,15 +50,16 @@ impl Args {
 
 pub(crate) fn run(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
     build::everything_for_tests(workspace, steps)?;
+    let rustc = wasm_target::ensure(workspace, steps)?;
     if args.crash {
-        return crash(args, workspace, steps);
+        return crash(args, &rustc, workspace, steps);
     }
     let mut missing = steps.time("looking for unzip, openssl and protoc", ensure_external_tools);
 
     let mut totals = Totals::default();
     let mut result = Ok(());
     for (name, packages) in selections(args.split().0) {
-        let ended = one_run(name, packages, args, workspace, steps, &mut totals);
+        let ended = one_run(name, packages, args, &rustc, workspace, steps, &mut totals);
         // All of it is run in any case; the first failure decides the exit code.
         result = result.and(ended);
     }
@@ -91,18 +93,19 @@ fn one_run(
     name: &str,
     packages: &[&str],
     args: &Args,
+    rustc: &WasmRustc,
     workspace: &Workspace,
     steps: &mut Steps,
     totals: &mut Totals,
 ) -> Result<(), Failure> {
     let (for_cargo, for_programs) = args.split();
-    let mut cargo = cargo_test(workspace);
+    let mut cargo = cargo_test(workspace, rustc);
     cargo.arg("--no-fail-fast").args(packages).args(for_cargo).arg("--").args(for_programs);
     steps.run_and_watch(name, "see the failures above", &mut cargo, |piece| totals.watch(piece))
 }
 
-fn crash(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
-    let mut cargo = cargo_test(workspace);
+fn crash(args: &Args, rustc: &WasmRustc, workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
+    let mut cargo = cargo_test(workspace, rustc);
     let (for_cargo, for_programs) = args.split();
     cargo.args(HOST_PACKAGES).args(["--test", "crash"]).args(for_cargo);
     // Not captured, one at a time: the rounds are seen as they pass.
@@ -115,9 +118,13 @@ fn crash(args: &Args, workspace: &Workspace, steps: &mut Steps) -> Result<(), Fa
 }
 
 /// Release, because a server without optimisation is too slow for the tests of the whole.
-fn cargo_test(workspace: &Workspace) -> Command {
+fn cargo_test(workspace: &Workspace, rustc: &WasmRustc) -> Command {
     let mut cargo = workspace.cargo();
     cargo.args(["test", "--release"]).env("TOCSIN_BIN", workspace.release_binary("tocsin"));
+    // Tests that build components themselves need the compiler that can.
+    if let WasmRustc::Fallback(path) = rustc {
+        cargo.env("TOCSIN_WASM_RUSTC", path);
+    }
     cargo
 }
 
