@@ -2,6 +2,7 @@
 //! is read strictly, there must be evidence, and its binary parts come as base64.
 
 mod configuration;
+mod roots;
 #[cfg(test)]
 mod tests;
 
@@ -54,10 +55,10 @@ pub fn validate<V: Validator>(
     configuration: &str,
     services: &dyn Services,
 ) -> Outcome {
-    match prepare::<V>(evidence, configuration) {
+    not_the_phones_fault(match prepare::<V>(evidence, configuration) {
         Ok((evidence, config)) => V::begin(submission, &evidence, &config, services),
         Err(rejection) => Outcome::Reject(rejection),
-    }
+    })
 }
 
 /// Goes on after an exchange. Submission, evidence and configuration are the same again, so nothing else had to be
@@ -69,10 +70,19 @@ pub fn resume<V: Validator>(
     services: &dyn Services,
     answer: &HttpAnswer,
 ) -> Outcome {
-    match prepare::<V>(evidence, configuration) {
+    not_the_phones_fault(match prepare::<V>(evidence, configuration) {
         Ok((evidence, config)) => V::resume(submission, &evidence, &config, services, answer),
         Err(rejection) => Outcome::Reject(rejection),
+    })
+}
+
+/// Refusals that the operator can end may be tried again: a wrong setting must not cost a person's keys.
+fn not_the_phones_fault(mut outcome: Outcome) -> Outcome {
+    if let Outcome::Reject(rejection) = &mut outcome {
+        rejection.retryable |=
+            rejection.stage == Stage::Config || matches!(rejection.code, "upstream-auth" | "upstream-config");
     }
+    outcome
 }
 
 /// What every validator does first, in this order: an operator whose configuration is wrong learns it from any
@@ -125,7 +135,7 @@ impl Validator for AppAttest {
         config: &AppAttestConfig,
         services: &dyn Services,
     ) -> Outcome {
-        app_attest::begin(submission, evidence, config, services)
+        app_attest::begin(submission, evidence, config, &roots::OrApples(services))
     }
 }
 
