@@ -3,14 +3,14 @@
 use super::Global;
 use super::failure::{Failure, failed};
 use super::output::show;
-use crate::validators::{CheckedValidator, check_file};
+use crate::validators::{CheckedValidator, check_file, check_file_with_cache};
 use clap::Args;
 use std::fmt::Write;
 use std::path::PathBuf;
 
 #[derive(Args)]
 #[command(after_help = "\
-Needs no data folder. The server makes the same check at its start, and when the file changes.
+Needs no data folder; with one, its cache of compiled code is used and filled. The server makes the same check at its start, and when the file changes.
 
 Examples:
   tocsin validator check acme.wasm
@@ -22,7 +22,11 @@ pub(super) struct ValidatorCheckArgs {
 
 pub(super) fn run(global: &Global, ValidatorCheckArgs { file }: &ValidatorCheckArgs) -> Result<(), Failure> {
     let bytes = std::fs::read(file).map_err(|error| failed(format!("cannot read {}: {error}", file.display())))?;
-    let checked = check_file(&bytes).map_err(|error| {
+    let checked = match global.config() {
+        Ok(config) => check_file_with_cache(&bytes, &config.folders.cache),
+        Err(_) => check_file(&bytes),
+    };
+    let checked = checked.map_err(|error| {
         Failure::new(format!("{} is no validator: {error}", file.display()), "docs/validators.md says how to build one")
     })?;
     let value = serde_json::json!({

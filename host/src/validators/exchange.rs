@@ -5,7 +5,7 @@ use super::answer::MAX_EXCHANGE_BYTES;
 use super::credentials::Credential;
 use super::failure::{Failure, FailureKind, ValidatorError};
 use crate::bindings::capabilities::tocsin::validator::types::{HttpRequest, HttpResponse};
-use crate::config::ValidatorConfig;
+use crate::config::{ValidatorConfig, host_and_port};
 use crate::outgoing::{OutgoingHttp, RequestLimits};
 use bytes::Bytes;
 use http::uri::{Authority, Scheme};
@@ -50,7 +50,7 @@ impl Exchanges {
     pub(super) fn new(config: &ValidatorConfig, clock: Arc<dyn Clock + Send + Sync>) -> Result<Self, ValidatorError> {
         let http = OutgoingHttp::new(None, config.allow_insecure_http)
             .map_err(|error| ValidatorError::new(error.to_string()))?;
-        let hosts = config.hosts.iter().filter_map(|host| Some(target(&host.parse().ok()?, HTTPS_PORT))).collect();
+        let hosts = config.hosts.iter().filter_map(|host| target(&host.parse().ok()?, HTTPS_PORT)).collect();
         let origins = origins(config, &http)?;
         let mut credentials = BTreeMap::new();
         for (name, file) in &config.credentials {
@@ -137,7 +137,7 @@ impl Exchanges {
 
     /// Where it is asked: at the host itself, unless the operator wants it asked elsewhere.
     fn redirected(&self, uri: Uri) -> Result<Uri, Failure> {
-        let asked = uri.authority().map(|authority| target(authority, HTTPS_PORT));
+        let asked = uri.authority().and_then(|authority| target(authority, HTTPS_PORT));
         let Some(origin) = asked.and_then(|asked| self.origins.get(&asked)) else { return Ok(uri) };
         let mut parts = uri.into_parts();
         parts.scheme = origin.scheme().cloned();
@@ -147,7 +147,7 @@ impl Exchanges {
 
     fn check_host(&self, uri: &Uri) -> Result<(), Failure> {
         let default_port = if uri.scheme() == Some(&Scheme::HTTP) { HTTP_PORT } else { HTTPS_PORT };
-        let target = uri.authority().map(|authority| target(authority, default_port));
+        let target = uri.authority().and_then(|authority| target(authority, default_port));
         match target {
             Some(target) if self.hosts.contains(&target) => Ok(()),
             Some((host, port)) => {
@@ -169,7 +169,8 @@ fn origins(config: &ValidatorConfig, http: &OutgoingHttp) -> Result<BTreeMap<(St
         if uri.path() != "/" || uri.query().is_some() || !is_secure_enough(&uri, config.allow_insecure_http) {
             return Err(wrong("it must be an origin such as https://proxy.example:8443, without a path"));
         }
-        origins.insert(target(&authority, HTTPS_PORT), uri);
+        let host = target(&authority, HTTPS_PORT).ok_or_else(|| wrong("the name is no host name"))?;
+        origins.insert(host, uri);
     }
     Ok(origins)
 }
@@ -178,8 +179,9 @@ fn bad(rule: &str) -> Failure {
     Failure::new(FailureKind::BadAnswer, rule)
 }
 
-fn target(authority: &Authority, default_port: u16) -> (String, u16) {
-    (authority.host().to_ascii_lowercase(), authority.port_u16().unwrap_or(default_port))
+fn target(authority: &Authority, default_port: u16) -> Option<(String, u16)> {
+    let (host, port) = host_and_port(authority)?;
+    Some((host, port.unwrap_or(default_port)))
 }
 
 /// https, or, if that is allowed, http to this machine.
@@ -289,6 +291,9 @@ mod tests {
         check(get("file:///etc/passwd"), "https URL").await;
         check(get("https://api.example@evil.example/"), "https URL").await;
         check(get("/relative"), "https URL").await;
+        check(get("https://api.example:/"), "https URL").await;
+        check(get("https://api.example:+443/"), "https URL").await;
+        check(get("https://api.example:0443/"), "https URL").await;
         check(HttpRequest { credential: Some("none".to_owned()), ..good() }, "credential").await;
         for name in ["Host", "connection", "Transfer-Encoding", "content-length", "keep-alive", "proxy-authorization"] {
             check(HttpRequest { headers: vec![(name.to_owned(), "x".to_owned())], ..good() }, "only the host sets")

@@ -10,7 +10,7 @@ use super::grants::{DeviceKeys, GrantedValues, Grants, NoDeviceKeys};
 use super::instance::{self, Usage};
 use super::revocation::RevocationList;
 use super::{AttestedKey, Evidence, Submission};
-use crate::bindings::validator::tocsin::validator::types::{
+use crate::bindings::capabilities::tocsin::validator::types::{
     Acceptance, Exchange, HttpRequest, HttpResponse, Rejection, Verdict,
 };
 use crate::components::CompileCache;

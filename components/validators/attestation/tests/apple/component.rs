@@ -67,5 +67,6 @@ fn device_check_asks_apple_and_then_accepts() {
     };
     let Outcome::Accept(acceptance) = hear(200) else { panic!("not accepted") };
     assert_eq!(acceptance.score, Score::try_from(5).unwrap());
-    check_rejected(rejected(hear(401)), "upstream-auth", Stage::Upstream);
+    let refused = rejected(hear(401));
+    assert_eq!((refused.code, refused.retryable), ("upstream-auth", true), "the operator can mend it");
 }
