@@ -7,6 +7,7 @@ mod jwks;
 mod validators;
 
 pub use jwks::JwksConfig;
+pub(crate) use validators::host_and_port;
 pub use validators::{ChainMode, OnFailure, OnRefusal, RevocationConfig, ValidationConfig, ValidatorConfig};
 
 use serde::{Deserialize, Serialize};

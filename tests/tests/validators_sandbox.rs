@@ -10,7 +10,7 @@ use tocsin_domain::ports::PortError;
 use tocsin_domain::testing::clock::FakeClock;
 use tocsin_host::config::{ChainMode, Config, OnFailure, OnRefusal, ValidationConfig, ValidatorConfig};
 use tocsin_host::validators::{
-    AttestedKey, Commit, Decision, DeviceKeys, Evidence, FailureKind, NoDeviceKeys, Outcome, Submission,
+    AttestedKey, Commit, Decision, DeviceKeys, Evidence, FailureKind, Judgement, NoDeviceKeys, Outcome, Submission,
     ValidatorError, Validators, check_file,
 };
 use tocsin_tests::harness::components_folder;
@@ -116,10 +116,16 @@ fn tell(behaviour: &str) -> Evidence {
     Evidence { method: "test".to_owned(), token: behaviour.as_bytes().to_vec(), chain: vec![], key_id: None }
 }
 
-/// What one validator does that is told so.
+/// What a validator does that is told so, and what it costs.
+async fn judged(validators: &Validators, behaviour: &str) -> Judgement {
+    let (submission, evidence) = (submission(), tell(behaviour));
+    let judged = validators.judge("hostile", &submission, Some(&evidence));
+    tokio::time::timeout(IN_TIME, judged).await.expect("in time").expect("it exists")
+}
+
+/// What it does alone.
 async fn outcome(validators: &Validators, behaviour: &str) -> (Outcome, Option<FailureKind>) {
-    let judged = validators.judge("hostile", &submission(), Some(&tell(behaviour)));
-    let judged = tokio::time::timeout(IN_TIME, judged).await.expect("in time").expect("it exists");
+    let judged = judged(validators, behaviour).await;
     (judged.outcome, judged.failure.map(|failure| failure.kind))
 }
 
@@ -162,7 +168,7 @@ async fn fuel_ends_a_call_too_and_is_the_same_each_time() {
     assert_eq!(outcome(&validators, "loop").await.1, Some(FailureKind::OutOfFuel));
     let mut usages = Vec::new();
     for _ in 0..2 {
-        usages.push(validators.judge("hostile", &submission(), Some(&tell("accept"))).await.expect("it exists").usage);
+        usages.push(judged(&validators, "accept").await.usage);
     }
     assert!(usages[0].fuel > 1_000 && usages[0].memory_bytes > 65_536, "{usages:?}");
     assert_eq!((usages[0].fuel, usages[0].memory_bytes), (usages[1].fuel, usages[1].memory_bytes));
@@ -394,8 +400,7 @@ async fn exchange_comes_back_with_what_was_handed_over() {
     for signal in ["status=200", "body=pong", "app=com.example.App", &format!("continuation={ask}"), "status=none"] {
         assert!(counts.signals.contains_key(signal), "{signal} in {:?}", counts.signals);
     }
-    let judged = validators.judge("hostile", &submission(), Some(&tell(&format!("ask-for-ever http://{host}/"))));
-    let judged = judged.await.expect("it exists");
+    let judged = judged(&validators, &format!("ask-for-ever http://{host}/")).await;
     assert_eq!(judged.failure.map(|failure| failure.kind), Some(FailureKind::TooManyExchanges));
     assert_eq!(judged.exchanges, 3);
     let ask_and_loop = format!("ask-and-loop http://{host}/");

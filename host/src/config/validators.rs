@@ -202,9 +202,7 @@ impl ValidatorConfig {
             }
         }
         for host in &self.hosts {
-            let authority = host.parse::<http::uri::Authority>();
-            let good = authority.is_ok_and(|authority| !authority.host().is_empty() && !host.contains('@'));
-            if !good {
+            if host.parse().ok().and_then(|authority| host_and_port(&authority)).is_none() {
                 return Err(format!(
                     "hosts: {host:?} is not a host name with an optional port, such as \"api.example\""
                 ));
@@ -212,6 +210,13 @@ impl ValidatorConfig {
         }
         Ok(())
     }
+}
+
+/// Host (lower case) and port of an authority that is nothing but these, and spells the port plainly.
+pub(crate) fn host_and_port(authority: &http::uri::Authority) -> Option<(String, Option<u16>)> {
+    let (host, port) = (authority.host(), authority.port_u16());
+    let plain = port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    (!host.is_empty() && authority.as_str() == plain).then(|| (host.to_ascii_lowercase(), port))
 }
 
 /// Checks what the sections say about each other.
@@ -317,6 +322,9 @@ mod tests {
         check("[validators.a]\nfile = \"a\"\nfuel = 0".to_owned(), &["fuel"]);
         check("[validators.a]\nfile = \"a\"\nmemory_mib = 5000".to_owned(), &["memory_mib"]);
         check("[validators.a]\nfile = \"a\"\nhosts = [\"https://a.example/\"]".to_owned(), &["https://a.example/"]);
+        for host in ["user@a.example", "a.example:", "a.example:+1", "a.example:x", ""] {
+            check(format!("[validators.a]\nfile = \"a\"\nhosts = [\"{host}\"]"), &["hosts", host]);
+        }
         check("[validators.a]\nfile = \"a\"\nmemory = 1".to_owned(), &["memory"]);
         check("[revocation]\nevery_seconds = 0".to_owned(), &["revocation.every_seconds"]);
     }

@@ -5,7 +5,7 @@ use super::answer::MAX_EXCHANGE_BYTES;
 use super::credentials::Credential;
 use super::failure::{Failure, FailureKind, ValidatorError};
 use crate::bindings::validator::tocsin::validator::types::{HttpRequest, HttpResponse};
-use crate::config::ValidatorConfig;
+use crate::config::{ValidatorConfig, host_and_port};
 use crate::outgoing::{OutgoingHttp, RequestLimits};
 use bytes::Bytes;
 use http::uri::{Authority, Scheme};
@@ -49,7 +49,7 @@ impl Exchanges {
     pub(super) fn new(config: &ValidatorConfig, clock: Arc<dyn Clock + Send + Sync>) -> Result<Self, ValidatorError> {
         let http = OutgoingHttp::new(None, config.allow_insecure_http)
             .map_err(|error| ValidatorError::new(error.to_string()))?;
-        let hosts = config.hosts.iter().filter_map(|host| Some(target(&host.parse().ok()?, HTTPS_PORT))).collect();
+        let hosts = config.hosts.iter().filter_map(|host| target(&host.parse().ok()?, HTTPS_PORT)).collect();
         let mut credentials = BTreeMap::new();
         for (name, file) in &config.credentials {
             let credential = Credential::read(file, &config.google_scope, |uri| {
@@ -134,7 +134,7 @@ impl Exchanges {
 
     fn check_host(&self, uri: &Uri) -> Result<(), Failure> {
         let default_port = if uri.scheme() == Some(&Scheme::HTTP) { HTTP_PORT } else { HTTPS_PORT };
-        let target = uri.authority().map(|authority| target(authority, default_port));
+        let target = uri.authority().and_then(|authority| target(authority, default_port));
         match target {
             Some(target) if self.hosts.contains(&target) => Ok(()),
             Some((host, port)) => {
@@ -150,8 +150,9 @@ fn bad(rule: &str) -> Failure {
     Failure::new(FailureKind::BadAnswer, rule)
 }
 
-fn target(authority: &Authority, default_port: u16) -> (String, u16) {
-    (authority.host().to_ascii_lowercase(), authority.port_u16().unwrap_or(default_port))
+fn target(authority: &Authority, default_port: u16) -> Option<(String, u16)> {
+    let (host, port) = host_and_port(authority)?;
+    Some((host, port.unwrap_or(default_port)))
 }
 
 /// https, or, if that is allowed, http to this machine.
@@ -238,6 +239,9 @@ mod tests {
         check(get("file:///etc/passwd"), "https URL").await;
         check(get("https://api.example@evil.example/"), "https URL").await;
         check(get("/relative"), "https URL").await;
+        check(get("https://api.example:/"), "https URL").await;
+        check(get("https://api.example:+443/"), "https URL").await;
+        check(get("https://api.example:0443/"), "https URL").await;
         check(HttpRequest { credential: Some("none".to_owned()), ..good() }, "credential").await;
         for name in ["Host", "connection", "Transfer-Encoding", "content-length", "keep-alive", "proxy-authorization"] {
             check(HttpRequest { headers: vec![(name.to_owned(), "x".to_owned())], ..good() }, "only the host sets")

@@ -105,13 +105,13 @@ async fn call<T>(
         })
     });
     let outcome = match store.set_fuel(limits.fuel) {
-        Err(error) => Ok(Err(error)),
+        Err(error) => Some(Err(error)),
         Ok(()) => {
-            let run = meter.measure(async {
+            let run = async {
                 let contract = loaded.pre.instantiate_async(&mut store).await?;
                 run(&contract, &mut store).await
-            });
-            tokio::time::timeout(limits.compute.saturating_add(MAX_WAIT), run).await
+            };
+            meter.run(limits.compute.saturating_add(MAX_WAIT), run).await
         }
     };
     let usage = Usage {
@@ -120,8 +120,8 @@ async fn call<T>(
         compute: meter.spent(),
     };
     let outcome = match outcome {
-        Ok(outcome) => outcome.map_err(|error| failure(&error)),
-        Err(_) => Err(Failure::new(FailureKind::OutOfTime, "it waited for too long")),
+        Some(outcome) => outcome.map_err(|error| failure(&error)),
+        None => Err(Failure::new(FailureKind::OutOfTime, "it waited for too long")),
     };
     (outcome, usage)
 }

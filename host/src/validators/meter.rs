@@ -4,6 +4,7 @@ use super::failure::{Failure, FailureKind};
 use parking_lot::Mutex;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use wasmtime::ResourceLimiter;
 
@@ -40,16 +41,25 @@ impl ComputeMeter {
         running.before + running.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Runs a future and measures it.
-    pub(super) async fn measure<T>(&self, future: impl Future<Output = T>) -> T {
+    /// Runs a future and measures it; `None`: it was not done after `limit`, waiting included.
+    pub(super) async fn run<T>(&self, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
         let mut future = pin!(future);
+        // Most calls never wait: they are spared the timer, which costs as much as a short call.
+        let mut timer = None;
         std::future::poll_fn(move |context| {
             self.0.lock().since = Some(Instant::now());
             let polled = future.as_mut().poll(context);
             let mut running = self.0.lock();
             let ran = running.since.take().map_or(Duration::ZERO, |since| since.elapsed());
             running.before += ran;
-            polled
+            drop(running);
+            match polled {
+                Poll::Ready(done) => Poll::Ready(Some(done)),
+                Poll::Pending => {
+                    let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+                    timer.as_mut().poll(context).map(|()| None)
+                }
+            }
         })
         .await
     }
@@ -111,18 +121,17 @@ mod tests {
         assert_eq!(space.memory_bytes(), 10);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn waiting_does_not_count() {
         let meter = ComputeMeter::default();
-        let before = Instant::now();
-        meter.measure(tokio::time::sleep(Duration::from_secs(3600))).await;
-        assert!(meter.spent() <= before.elapsed());
-        meter
-            .measure(async {
-                let spent = meter.spent();
-                while meter.spent() == spent {}
-            })
-            .await;
+        let wait = Duration::from_millis(50);
+        let waited = meter.run(Duration::from_secs(3600), tokio::time::sleep(wait)).await;
+        assert_eq!(waited, Some(()));
+        assert!(meter.spent() < wait, "{:?}", meter.spent());
+        let spent = meter.spent();
+        let compute = async { while meter.spent() == spent {} };
+        assert_eq!(meter.run(Duration::ZERO, compute).await, Some(()), "it did not wait");
+        assert_eq!(meter.run(wait, std::future::pending::<()>()).await, None);
         assert!(meter.spent() > Duration::ZERO);
     }
 }

@@ -18,19 +18,15 @@ const EVERY: Duration = Duration::from_secs(2);
 pub(super) struct Source {
     /// The file; `None`: it is built in and never changes.
     pub(super) file: Option<PathBuf>,
-    seen: Mutex<Seen>,
+    /// Held while compiling, so that two that look at the same time do not both replace.
+    seen: Mutex<FileState>,
+    /// Why the file as it was seen is not in use.
+    error: Mutex<Option<String>>,
 }
 
 /// What tells one file from another without reading it. A file that is not there differs from any.
 #[derive(Clone, PartialEq, Eq, Default)]
 struct FileState(Option<(u64, u64, Option<SystemTime>)>);
-
-#[derive(Default)]
-struct Seen {
-    state: FileState,
-    /// Why that file is not in use.
-    error: Option<String>,
-}
 
 /// What came of a changed file.
 #[derive(Debug)]
@@ -47,32 +43,31 @@ impl Source {
         // The state first: a change between the two is then seen as one.
         let state = file_state(file);
         let bytes = read(file)?;
-        Ok((Self { file: Some(file.to_owned()), seen: Mutex::new(Seen { state, error: None }) }, bytes))
+        Ok((Self { file: Some(file.to_owned()), seen: Mutex::new(state), error: Mutex::default() }, bytes))
     }
 
     /// What is in the server's binary.
     pub(super) fn built_in() -> Self {
-        Self { file: None, seen: Mutex::default() }
+        Self { file: None, seen: Mutex::default(), error: Mutex::default() }
     }
 
     /// Why the file as it is now is not in use.
     pub(super) fn error(&self) -> Option<String> {
-        self.seen.lock().error.clone()
+        self.error.lock().clone()
     }
 
     /// Looks at the file, and loads it if it changed.
     pub(super) fn look(&self, engine: &ValidatorEngine, validator: &Validator) -> Option<Replacement> {
         let file = self.file.as_ref()?;
-        // Held while compiling, so that two that look at the same time do not both replace.
         let mut seen = self.seen.lock();
         let state = file_state(file);
-        if state == seen.state {
+        if state == *seen {
             return None;
         }
-        seen.state = state;
+        *seen = state;
         let loaded = read(file).and_then(|bytes| check::load(engine, &validator.grants, &bytes));
         let outcome = loaded.map(|loaded| replace(validator, loaded));
-        seen.error = outcome.as_ref().err().map(ToString::to_string);
+        *self.error.lock() = outcome.as_ref().err().map(ToString::to_string);
         if let Err(error) = &outcome {
             let in_use = validator.current.read().checked.digest.clone();
             let validator = validator.name();
