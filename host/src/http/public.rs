@@ -8,17 +8,22 @@ use crate::config::{ChaffConfig, PublicConfig};
 use crate::engine::{Components, PublishAnswer, PublishRoute, ServiceName};
 use crate::services::Services;
 use crate::storage::administration::Administration;
+use crate::validators::CHALLENGE_SECONDS;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tocsin_domain::base64;
 use tocsin_domain::publish::request::ApiVersion;
 use tokio::sync::Semaphore;
 
 /// Route of the public keys that verify export files.
 pub const VERIFICATION_KEYS_PATH: &str = "/.well-known/export-verification-keys.json";
+
+/// Route of the challenges that evidence answers.
+pub const CHALLENGE_PATH: &str = "/v1/challenge";
 
 /// Answers phones.
 #[derive(Clone, Debug)]
@@ -69,6 +74,9 @@ impl PublicRoutes {
         }
         if path == VERIFICATION_KEYS_PATH {
             return self.shared.files.verification_keys().await;
+        }
+        if path == CHALLENGE_PATH {
+            return self.challenge();
         }
         match path.strip_prefix("/exports/") {
             Some(name) => self.shared.files.serve(name, request.method(), request.headers()).await,
@@ -152,6 +160,18 @@ impl PublicRoutes {
         };
         let answer = answer_of_component(ServiceName::Publish, shared.request_timeout, work).await;
         (answer, is_chaff)
+    }
+
+    /// A new challenge. It is given to anybody, and phones that send chaff had better fetch one too.
+    fn challenge(&self) -> Response<Body> {
+        let Some(challenge) = self.shared.components.validators().challenge() else {
+            return text(StatusCode::NOT_FOUND, "404 page not found\n");
+        };
+        let challenge = base64::encode(&challenge);
+        let value = serde_json::json!({ "challenge": challenge, "expiresInSeconds": CHALLENGE_SECONDS });
+        let mut answer = json(StatusCode::OK, &value);
+        answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        answer
     }
 
     /// Whether the store works, looked at once a second at most.

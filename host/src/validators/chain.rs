@@ -225,6 +225,11 @@ impl Chain {
     }
 
     /// A refusal for now is never pretended away: the phone would not try again.
+    /// The phone is told what the operator wants it to be told.
+    pub(super) fn refuse_for_good(&self, reasons: Vec<String>) -> Decision {
+        self.refuse(Refusals { reasons, is_any_final: true })
+    }
+
     fn refuse(&self, refusals: Refusals) -> Decision {
         let Refusals { reasons, is_any_final } = refusals;
         match self.on_refusal {

@@ -10,6 +10,7 @@
 
 mod answer;
 mod chain;
+mod challenge;
 mod check;
 mod counts;
 mod credentials;
@@ -28,6 +29,7 @@ pub mod trial;
 
 pub use crate::bindings::capabilities::tocsin::validator::types::{AttestedKey, Commit, Evidence, Submission};
 pub use chain::{Decision, Judgement, Outcome};
+pub use challenge::CHALLENGE_SECONDS;
 pub use check::{CheckedValidator, check_file, check_file_with_cache};
 pub use counts::{DecisionCounts, ValidatorCounts};
 pub use failure::{Failure, FailureKind, ValidatorError};
@@ -40,6 +42,7 @@ pub use status::{AppStatus, ValidatorStatus, ValidatorsStatus};
 use crate::components::{CompileCache, builtin_validator};
 use crate::config::{Config, ValidatorConfig};
 use chain::{Chain, Validator};
+use challenge::Challenges;
 use counts::{DecisionCounters, ValidatorCounters};
 use engine::ValidatorEngine;
 use exchange::Exchanges;
@@ -67,6 +70,7 @@ pub struct Validators {
     clock: Arc<dyn Clock + Send + Sync>,
     revocation: Option<Arc<RevocationList>>,
     observers: Arc<Semaphore>,
+    challenges: Challenges,
 }
 
 impl std::fmt::Debug for Validators {
@@ -96,6 +100,7 @@ impl Validators {
             clock,
             revocation,
             observers: Arc::new(Semaphore::new(MAX_OBSERVED)),
+            challenges: Challenges::new().map_err(|_| ValidatorError::new("there is no randomness"))?,
         };
         if config.validators.is_empty() {
             return Ok(Arc::new(all));
@@ -184,10 +189,37 @@ impl Validators {
     pub async fn validate(&self, submission: &Submission, evidence: Option<&Evidence>) -> Decision {
         let chain = if self.chains.is_empty() { None } else { self.chains.get(&submission.app.to_lowercase()) };
         let (Some(chain), Some(engine)) = (chain, &self.engine) else { return Decision::Accepted(Vec::new()) };
-        let decision = chain.decide(engine, submission, evidence).await;
+        let decision = self.decide(engine, chain, submission, evidence).await;
         chain.counters.decided(&decision);
         self.observe(engine, chain, submission, evidence);
         decision
+    }
+
+    /// A challenge that counts for ten minutes and once. `None`: no app has validators, or there is no randomness.
+    pub fn challenge(&self) -> Option<Vec<u8>> {
+        if self.chains.is_empty() { None } else { self.challenges.make(self.clock.now()) }
+    }
+
+    /// A challenge that is none of ours is refused before anybody is asked.
+    async fn decide(
+        &self,
+        engine: &ValidatorEngine,
+        chain: &Chain,
+        submission: &Submission,
+        evidence: Option<&Evidence>,
+    ) -> Decision {
+        let challenge = submission.challenge.as_deref().filter(|_| !chain.validators.is_empty());
+        let claim = match challenge.map(|challenge| self.challenges.check(challenge, self.clock.now())).transpose() {
+            Ok(claim) => claim,
+            Err(code) => return chain.refuse_for_good(vec![format!("server: {code}")]),
+        };
+        match chain.decide(engine, submission, evidence).await {
+            Decision::Accepted(mut commits) => {
+                commits.extend(claim);
+                Decision::Accepted(commits)
+            }
+            refused => refused,
+        }
     }
 
     /// Shows the submission to those who only observe. Nobody waits for them.

@@ -6,6 +6,11 @@ use tocsin_domain::publish::request::PublishRequest;
 
 /// What a phone hashes so that its evidence is about this request.
 pub fn ens_v4(request: &PublishRequest<'_>, method: &str) -> [u8; 32] {
+    ens_v4_with(request, method, &[])
+}
+
+/// The same, answering a challenge.
+pub fn ens_v4_with(request: &PublishRequest<'_>, method: &str, challenge: &[u8]) -> [u8; 32] {
     let mut text = b"ens-attest-v4\0".to_vec();
     let prefixed = |text: &mut Vec<u8>, bytes: &[u8]| {
         text.extend(u32::try_from(bytes.len()).expect("short").to_be_bytes());
@@ -22,10 +27,10 @@ pub fn ens_v4(request: &PublishRequest<'_>, method: &str) -> [u8; 32] {
         text.extend(u32::try_from(key.rolling_period).expect("positive").to_be_bytes());
         text.push(u8::try_from(key.transmission_risk).expect("small"));
     }
-    // v1 names no regions, and there is no challenge.
+    // v1 names no regions.
     text.extend([0, 0]);
     prefixed(&mut text, &Sha256::digest(request.verification_payload.as_bytes()));
     prefixed(&mut text, &base64::decode(&request.hmac_key).expect("base64"));
-    prefixed(&mut text, &[]);
+    prefixed(&mut text, challenge);
     Sha256::digest(text).into()
 }

@@ -1,7 +1,7 @@
 //! Play Integrity: classic tokens are opened in the sandbox with keys that stay in the host; standard ones by Google, whom
 //! our server shows a service account.
 
-use super::binding::ens_v4;
+use super::binding::{ens_v4, ens_v4_with};
 use super::upstream::{Asked, Upstream};
 use super::{check, publish, refused, request, start};
 use aes_gcm::aead::{Aead, Payload};
@@ -126,6 +126,40 @@ async fn classic_token_that_is_bound_to_the_publish_is_accepted_once() {
     let good = classic_token(&verdict(&ens_v4(&second, METHOD), "MEETS_DEVICE_INTEGRITY"));
     check(&publish(&server, &second, METHOD, good).await, 200, "");
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn challenge_of_the_server_is_answered_once_and_in_time() {
+    const METHOD: &str = "play-integrity-classic";
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let mut server = classic_server(folder.path(), OnRefusal::Refuse).await;
+    let fetch = async || {
+        let answer = server.client().get("/v1/challenge").await;
+        assert_eq!((answer.status.as_u16(), answer.header("cache-control")), (200, "no-store"));
+        assert_eq!(answer.json()["expiresInSeconds"], 600);
+        base64::decode(answer.json()["challenge"].as_str().expect("text")).expect("base64")
+    };
+    let send = async |seed, challenge: &[u8]| {
+        let mut sent = request(&server, seed);
+        let verdict = verdict(&ens_v4_with(&sent, METHOD, challenge), "MEETS_DEVICE_INTEGRITY");
+        sent.device.method = METHOD.into();
+        sent.device.payload = classic_token(&verdict).into();
+        sent.device.challenge = base64::encode(challenge).into();
+        server.client().publish(sent.to_json()).await
+    };
+    let (first, second) = (fetch().await, fetch().await);
+    check(&send(1, &first).await, 200, "");
+    check(&send(2, &first).await, 401, "submission_refused");
+    check(&send(2, &[0; 32]).await, 401, "submission_refused");
+    check(&send(2, &second).await, 200, "");
+    let third = fetch().await;
+    server.clock.advance_seconds(601);
+    check(&send(3, &third).await, 401, "submission_refused");
+    let status = server.private_client().get("/validators").await.json();
+    assert_eq!(status["validators"][0]["counts"]["accepted"], 3, "the second was refused in the end only: {status}");
+    server.stop().await;
+    let without = TestServer::start().await;
+    assert_eq!(without.client().get("/v1/challenge").await.status.as_u16(), 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,10 +3,10 @@
 
 use super::super::arguments;
 use super::expectation::Expectation;
-use crate::bindings::validator::tocsin::types::types::ReportType;
-use crate::bindings::validator::tocsin::validator::types::{
+use crate::bindings::capabilities::tocsin::validator::types::{
     AttestedKey, Evidence, HttpResponse, KeyMetadata, Submission, Transcript,
 };
+use crate::bindings::validator::tocsin::types::types::ReportType;
 use crate::validators::trial::Trial;
 use serde::Deserialize;
 use serde::de::Deserializer;

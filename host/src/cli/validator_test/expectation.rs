@@ -3,7 +3,7 @@
 use super::super::arguments::show_time;
 use super::super::output::counted;
 use super::cases::{base64, time};
-use crate::bindings::validator::tocsin::validator::types::{
+use crate::bindings::capabilities::tocsin::validator::types::{
     Acceptance, AttestedKey, Claim, Commit, CounterStep, HttpRequest, Rejection, Stage,
 };
 use crate::validators::trial::LastWord;

@@ -6,7 +6,7 @@ mod expectation;
 use super::Global;
 use super::failure::{Failure, failed};
 use super::output::{Table, count, counted, say};
-use crate::bindings::validator::tocsin::validator::types::HttpRequest;
+use crate::bindings::capabilities::tocsin::validator::types::HttpRequest;
 use crate::config::ValidatorConfig;
 use crate::validators::Usage;
 use crate::validators::trial::{Answered, LastWord, TrialValidator};
