@@ -101,6 +101,8 @@ fn new_project(language: &str) -> TempDir {
 
 /// The file passes the check, and all cases of the project go as they say.
 fn check_component(folder: &Path, identity: &str, cases: usize) {
+    // Keeps what is compiled: a runtime of a language takes a while.
+    succeeds(tocsin(folder, &["init", "tocsin-data"]));
     let checked = succeeds(tocsin(folder, &["validator", "check", "validator.wasm", "--json"]));
     let checked: serde_json::Value = serde_json::from_str(&checked).expect("JSON");
     assert_eq!(checked["identity"], identity);

@@ -1,11 +1,11 @@
-//! `tocsin validator`: before a validator goes to a server. Needs no data folder.
+//! `tocsin validator`: before a validator goes to a server.
 
 use super::Global;
 use super::failure::{Failure, failed};
 use super::output::show;
 use super::validator_new::{self, ValidatorNewArgs};
 use super::validator_test::{self, ValidatorTestArgs};
-use crate::validators::{CheckedValidator, check_file};
+use crate::validators::{CheckedValidator, check_file, check_file_with_cache};
 use clap::Subcommand;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,8 @@ pub(super) enum ValidatorCommand {
     New(ValidatorNewArgs),
     /// Say whether a server would take a component file as a validator, and what it is
     #[command(after_help = "\
-Needs no data folder. The server makes the same check at its start, and when the file changes.
+Needs no data folder, and leaves compiled code for its server when there is one. The server makes the same check at its
+start, and when the file changes.
 
 Examples:
   tocsin validator check acme.wasm
@@ -44,7 +45,12 @@ pub(super) async fn run(global: &Global, command: ValidatorCommand) -> Result<()
 
 fn check(global: &Global, file: &Path) -> Result<(), Failure> {
     let bytes = std::fs::read(file).map_err(|error| failed(format!("cannot read {}: {error}", file.display())))?;
-    let checked = check_file(&bytes).map_err(|error| {
+    // With a data folder its cache is used, and filled for its server.
+    let checked = match global.config() {
+        Ok(config) => check_file_with_cache(&bytes, &config.folders.cache),
+        Err(_) => check_file(&bytes),
+    };
+    let checked = checked.map_err(|error| {
         Failure::new(format!("{} is no validator: {error}", file.display()), "docs/validators.md says how to build one")
     })?;
     let value = serde_json::json!({

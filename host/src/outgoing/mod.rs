@@ -97,7 +97,7 @@ impl fmt::Display for UriProblem {
             Self::Scheme => "it must begin with https://",
             Self::Insecure => {
                 "http:// lets everybody on the way change the answer; use https:// (for tests on this machine only, \
-                 jwks.allow_insecure_http = true allows it)"
+                 allow_insecure_http = true in its section allows it)"
             }
             Self::Credentials => "it must not hold a user name or password",
         })

@@ -6,10 +6,12 @@ use super::failure::ValidatorError;
 use super::grants::{Grants, NoDeviceKeys};
 use super::instance::{self, CallState, Usage};
 use crate::bindings::validator::ContractPre;
+use crate::components::CompileCache;
 use crate::config::ValidatorConfig;
 use crate::services::SystemClock;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::Component;
@@ -50,9 +52,19 @@ pub(super) struct Loaded {
 
 /// Checks the bytes of a file, with the limits that validators have by default. Takes as long as compiling does.
 pub fn check_file(bytes: &[u8]) -> Result<CheckedValidator, ValidatorError> {
+    check(bytes, None)
+}
+
+/// As [`check_file`], with a folder of compiled code, which a server may share.
+pub fn check_file_with_cache(bytes: &[u8], folder: &Path) -> Result<CheckedValidator, ValidatorError> {
+    let cache = CompileCache::open(folder).map_err(|error| ValidatorError::new(error.to_string()))?;
+    check(bytes, Some(cache))
+}
+
+fn check(bytes: &[u8], cache: Option<CompileCache>) -> Result<CheckedValidator, ValidatorError> {
     let config = ValidatorConfig::default();
     let grants = Grants::new("validator", &config, Arc::new(SystemClock), Arc::new(NoDeviceKeys), None)?;
-    let engine = ValidatorEngine::new(1, grants.limits.memory_bytes, None)?;
+    let engine = ValidatorEngine::new(1, grants.limits.memory_bytes, cache)?;
     load(&engine, &Arc::new(grants), bytes).map(|loaded| loaded.checked)
 }
 

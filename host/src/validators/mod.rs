@@ -28,7 +28,7 @@ pub mod trial;
 
 pub use crate::bindings::validator::tocsin::validator::types::{AttestedKey, Commit, Evidence, Submission};
 pub use chain::{Decision, Judgement, Outcome};
-pub use check::{CheckedValidator, check_file};
+pub use check::{CheckedValidator, check_file, check_file_with_cache};
 pub use counts::{DecisionCounts, ValidatorCounts};
 pub use failure::{Failure, FailureKind, ValidatorError};
 pub use grants::{DeviceKeys, NoDeviceKeys};
