@@ -101,6 +101,8 @@ fn new_project(language: &str) -> TempDir {
 
 /// The file passes the check, and all cases of the project go as they say.
 fn check_component(folder: &Path, identity: &str, cases: usize) {
+    // Keeps what is compiled: a runtime of a language takes a while.
+    succeeds(tocsin(folder, &["init", "tocsin-data"]));
     let checked = succeeds(tocsin(folder, &["validator", "check", "validator.wasm", "--json"]));
     let checked: serde_json::Value = serde_json::from_str(&checked).expect("JSON");
     assert_eq!(checked["identity"], identity);
@@ -167,8 +169,9 @@ fn fetch(command: &mut Command) -> Result<(), String> {
         return Ok(());
     }
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no reason given");
-    Err(format!("{program} could not install the tools: {last}"))
+    let is_error = |line: &&str| line.starts_with("npm error") || line.starts_with("ERROR");
+    let reason = text.lines().find(is_error).or(text.lines().last()).unwrap_or("no reason given");
+    Err(format!("{program} could not install the tools: {reason}"))
 }
 
 fn node_is_missing() -> Option<String> {

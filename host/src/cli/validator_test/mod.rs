@@ -7,6 +7,7 @@ use super::Global;
 use super::failure::{Failure, failed};
 use super::output::{Table, count, counted, say};
 use crate::bindings::capabilities::tocsin::validator::types::HttpRequest;
+use crate::components::CompileCache;
 use crate::config::ValidatorConfig;
 use crate::validators::Usage;
 use crate::validators::trial::{Answered, LastWord, TrialValidator};
@@ -23,7 +24,8 @@ const KIB: usize = 1024;
 #[derive(Args)]
 #[command(after_help = "\
 Runs every case in a fresh instance, with the limits of a server, and prints the outcome, whether it is the expected one, and
-what it cost. Exits with 1 when a case failed. docs/validators.md describes the file of cases.
+what it cost. Exits with 1 when a case failed. docs/validators.md describes the file of cases. Needs no data folder; with one, code
+that was compiled before is used again.
 
 Examples:
   tocsin validator test validator.wasm --cases cases.json
@@ -66,7 +68,10 @@ pub(super) async fn run(global: &Global, args: &ValidatorTestArgs) -> Result<(),
     let bytes = std::fs::read(file).map_err(|error| cannot_read(file, &error))?;
     let limits =
         ValidatorConfig { memory_mib: *memory_mib, compute_ms: *compute_ms, fuel: *fuel, ..ValidatorConfig::default() };
-    let validator = TrialValidator::new(&bytes, limits, None).map_err(|error| {
+    // With a data folder its cache is used: cases change more often than the component.
+    let cache = global.config().ok().map(|config| CompileCache::open(&config.folders.cache));
+    let cache = cache.transpose().map_err(failed)?;
+    let validator = TrialValidator::new(&bytes, limits, cache).map_err(|error| {
         let next = format!("`tocsin validator check {}` looks at the file alone.", file.display());
         Failure::new(format!("{}: {error}", file.display()), next)
     })?;
