@@ -9,6 +9,7 @@ mod publish;
 mod revise;
 mod sandbox;
 mod start;
+mod validator;
 
 use clap::Parser;
 
@@ -24,6 +25,8 @@ enum Bench {
     Chaff(chaff::Options),
     /// The same publishes through the domain natively and through the component, without HTTP.
     Sandbox(sandbox::Options),
+    /// What validators add to a publish, and what a call of each that ships costs.
+    Validator(validator::Options),
     /// Export of stored keys to signed files.
     Export(export::Options),
     /// Process start to first answered request, with cached components.
@@ -38,6 +41,7 @@ fn main() {
             Bench::Revise(options) => revise::run(options).await,
             Bench::Chaff(options) => chaff::run(options).await,
             Bench::Sandbox(options) => sandbox::run(options).await,
+            Bench::Validator(options) => validator::run(options).await,
             Bench::Export(options) => export::run(options).await,
             Bench::Start(options) => start::run(options).await,
         }

@@ -148,7 +148,7 @@ fn native(services: &Arc<Services>, bodies: Arc<Vec<Vec<u8>>>, concurrency: usiz
     });
 }
 
-async fn typed(components: &Arc<Components>, bodies: Arc<Vec<Vec<u8>>>, concurrency: usize) {
+pub(crate) async fn typed(components: &Arc<Components>, bodies: Arc<Vec<Vec<u8>>>, concurrency: usize) {
     let next = Arc::new(AtomicUsize::new(0));
     let workers: Vec<_> = (0..concurrency)
         .map(|_| {
@@ -191,7 +191,7 @@ async fn over_wasi_http(components: &Arc<Components>, bodies: Arc<Vec<Vec<u8>>>,
 }
 
 /// CPU time of this process, user and system (`/proc/self/stat`, in ticks of 10 ms).
-fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
     let fields: Vec<&str> = stat.rsplit(')').next().expect("a name").split_whitespace().collect();
     let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");

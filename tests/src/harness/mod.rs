@@ -5,6 +5,7 @@ pub mod distinguisher;
 pub mod export_files;
 pub mod folder;
 pub mod people;
+pub mod play_integrity;
 pub mod process;
 pub mod raw;
 pub mod server;

@@ -4,28 +4,16 @@
 use super::binding::{ens_v4, ens_v4_with};
 use super::upstream::{Asked, Upstream};
 use super::{check, publish, refused, request, start};
-use aes_gcm::aead::{Aead, Payload};
-use aes_gcm::{Aes256Gcm, KeyInit, Nonce};
-use aes_kw::KwAes256;
 use http::Method;
-use p256::ecdsa::signature::Signer;
-use p256::ecdsa::{Signature, SigningKey};
-use p256::pkcs8::EncodePublicKey;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tocsin_domain::base64;
 use tocsin_host::config::OnRefusal;
 use tocsin_tests::harness::people::APP;
+use tocsin_tests::harness::play_integrity::{self, WRAP_KEY, classic_token};
 use tocsin_tests::harness::server::{NOON, TestServer};
 use tocsin_tests::harness::tools;
-
-const WRAP: [u8; 32] = [0x42; 32];
-const SIGNER_OF_APP: [u8; 32] = [0xab; 32];
-
-fn google_key() -> SigningKey {
-    SigningKey::from_slice(&[5; 32]).expect("a key")
-}
 
 fn secret(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
     let file = folder.join(name);
@@ -34,60 +22,18 @@ fn secret(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
     file
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A verdict about a genuine device, bound to `hash`.
+/// A verdict about a genuine device, made now.
 fn verdict(hash: &[u8; 32], label: &str) -> Value {
-    json!({
-        "requestDetails": {
-            "requestPackageName": APP,
-            "nonce": base64::encode_url(hash),
-            "requestHash": base64::encode_url(hash),
-            "timestampMillis": (NOON.unix() * 1000).to_string(),
-        },
-        "appIntegrity": {
-            "appRecognitionVerdict": "PLAY_RECOGNIZED",
-            "packageName": APP,
-            "certificateSha256Digest": [base64::encode_url(&SIGNER_OF_APP)],
-            "versionCode": "42",
-        },
-        "deviceIntegrity": { "deviceRecognitionVerdict": [label] },
-        "accountDetails": { "appLicensingVerdict": "LICENSED" },
-    })
-}
-
-/// A classic token as Google makes it: signed, then encrypted.
-fn classic_token(verdict: &Value) -> String {
-    let encode = base64::encode_url;
-    let signed = format!("{}.{}", encode(br#"{"alg":"ES256"}"#), encode(verdict.to_string().as_bytes()));
-    let signature: Signature = google_key().sign(signed.as_bytes());
-    let content = format!("{signed}.{}", encode(&signature.to_bytes()));
-    let (content_key, iv) = ([7; 32], [9; 12]);
-    let mut wrapped = [0; 40];
-    KwAes256::new(&WRAP.into()).wrap_key(&content_key, &mut wrapped).expect("whole blocks");
-    let protected = encode(br#"{"alg":"A256KW","enc":"A256GCM"}"#);
-    let payload = Payload { msg: content.as_bytes(), aad: protected.as_bytes() };
-    let sealed = Aes256Gcm::new(&content_key.into()).encrypt(&Nonce::from(iv), payload).expect("short");
-    let (text, tag) = sealed.split_at(sealed.len() - 16);
-    [protected, encode(&wrapped), encode(&iv), encode(text), encode(tag)].join(".")
+    play_integrity::verdict(hash, label, NOON)
 }
 
 async fn classic_server(folder: &Path, on_refusal: OnRefusal) -> TestServer {
-    let wrap = secret(folder, "wrap.key", &base64::encode(&WRAP));
-    let spki = google_key().verifying_key().to_public_key_der().expect("DER");
+    let wrap = secret(folder, "wrap.key", &base64::encode(&WRAP_KEY));
     start(
         |section| {
             section.builtin = Some("play-integrity".to_owned());
             section.keys = [("wrap".to_owned(), wrap)].into();
-            let configuration = json!({
-                "kinds": ["classic"],
-                "certificate_sha256": [hexadecimal(&SIGNER_OF_APP)],
-                "wrap_key": "wrap",
-                "verify_key_spki": base64::encode(spki.as_bytes()),
-            });
-            section.configuration = toml::Table::try_from(configuration).expect("a table");
+            section.configuration = play_integrity::classic_configuration();
         },
         |chain| chain.on_refusal = on_refusal,
     )
@@ -224,7 +170,7 @@ async fn standard_token_is_opened_by_google_with_the_operators_service_account()
             section.credentials = [("google".to_owned(), account)].into();
             let configuration = json!({
                 "kinds": ["standard"],
-                "certificate_sha256": [hexadecimal(&SIGNER_OF_APP)],
+                "certificate_sha256": [play_integrity::signer_text()],
                 "credential": "google",
             });
             section.configuration = toml::Table::try_from(configuration).expect("a table");
