@@ -302,6 +302,20 @@ mod tests {
     }
 
     #[test]
+    fn examples_of_the_guides_are_valid() {
+        let guides = [include_str!("../../../docs/operations.md"), include_str!("../../../docs/validators.md")];
+        let blocks: Vec<&str> = guides
+            .iter()
+            .flat_map(|guide| guide.split("```toml\n").skip(1))
+            .filter_map(|rest| rest.split("```").next())
+            .collect();
+        assert!(blocks.iter().filter(|block| block.contains("[validators.")).count() >= 2, "{} blocks", blocks.len());
+        for block in blocks {
+            Config::parse(block).expect(block);
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let chain = |text: &str| format!("{TWO}[validation.app]\n{text}");
         let check = |text: String, expect: &[&str]| {

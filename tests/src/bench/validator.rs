@@ -54,7 +54,7 @@ fn with_validators(config: &Config, number: Option<usize>) -> Config {
     let file = components_folder().join("test/hostile-validator.wasm");
     for index in 0..number.unwrap_or(1) {
         let mut configuration = toml::Table::new();
-        configuration.insert("behaviour".to_owned(), "accept".into());
+        configuration.insert("behaviour".to_owned(), "pass".into());
         let section = ValidatorConfig { file: Some(file.clone()), configuration, ..ValidatorConfig::default() };
         config.validators.insert(format!("trivial-{index}"), section);
     }

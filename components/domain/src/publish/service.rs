@@ -109,8 +109,8 @@ impl Publisher<'_> {
         let app = self.authorized_app(&request.health_authority_id)?;
         let regions = self.regions(request, &app)?;
         let claims = self.claims(request, &app)?;
-        let commits = match self.permit(request, &app, &regions, claims.as_ref())? {
-            Permit::Store(commits) => commits,
+        let (commits, mut transformed) = match self.permit(request, &app, &regions, claims.as_ref())? {
+            Permit::Store(commits, transformed) => (commits, transformed),
             Permit::Pretend(transformed) => {
                 let inserted = transformed.keys.len();
                 return Ok(success(transformed, inserted, None));
@@ -132,8 +132,10 @@ impl Publisher<'_> {
             // A new attempt is a new decision, with the time of its own: the last one may have failed because an export
             // passed the time it would have stored.
             let now = self.clock.now();
-            let transformed =
-                transform(request, claims.as_ref(), self.settings, now).map_err(PublishError::Transform)?;
+            let transformed = match transformed.take() {
+                Some(transformed) => transformed,
+                None => transform(request, claims.as_ref(), self.settings, now).map_err(PublishError::Transform)?,
+            };
             // By the hour that the keys are stored under, which is all that is kept of the time of upload.
             let uploaded = now.truncate(i64::try_from(self.settings.truncate_window_seconds).unwrap_or(i64::MAX));
             let count =

@@ -38,12 +38,16 @@ pub struct Transcript {
 }
 
 /// The transcripts of `request` in all formats that can express it. `method` is how the evidence was made, and
-/// `challenge` what of the server's it answers.
-pub fn transcripts(request: &PublishRequest<'_>, method: &str, challenge: Option<&[u8]>) -> Vec<Transcript> {
-    [(ENS_V1, Some(ens_v1(request))), (ENS_V3, ens_v3(request)), (ENS_V4, ens_v4(request, method, challenge))]
-        .into_iter()
-        .filter_map(|(format, sha256)| Some(Transcript { format, sha256: sha256? }))
-        .collect()
+/// `challenge` what of the server's it answers. Without evidence there is nothing that the historic formats could bind, and
+/// only ours is made, or the first if a key does not fit into ours.
+pub fn transcripts(request: &PublishRequest<'_>, method: Option<&str>, challenge: Option<&[u8]>) -> Vec<Transcript> {
+    let transcript = |(format, sha256): (_, Option<_>)| Some(Transcript { format, sha256: sha256? });
+    let ours = (ENS_V4, ens_v4(request, method.unwrap_or_default(), challenge));
+    if method.is_none() {
+        let any = transcript(ours).or_else(|| transcript((ENS_V1, Some(ens_v1(request)))));
+        return any.into_iter().collect();
+    }
+    [(ENS_V1, Some(ens_v1(request))), (ENS_V3, ens_v3(request)), ours].into_iter().filter_map(transcript).collect()
 }
 
 /// Tells a submission from others: the same when a phone sends it again, whatever its padding, token and evidence.

@@ -80,6 +80,7 @@ fn configured(field: &str) -> String {
 fn judge(what: &str, with: &str, submission: &Submission) -> Verdict {
     match what {
         "accept" => accept(with.parse().unwrap_or(100), vec![], vec![Commit::ClaimOnce(claim("good"))]),
+        "pass" => accept(100, vec![], vec![]),
         "reject" => reject(with, false),
         "retry" => reject(with, true),
         "services" => accept(100, ask_services(&submission.app), vec![]),

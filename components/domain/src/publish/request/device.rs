@@ -110,7 +110,7 @@ impl PublishRequest<'_> {
         } else {
             None
         };
-        let method = evidence.as_ref().map_or("", |evidence| &evidence.method);
+        let method = evidence.as_ref().map(|evidence| evidence.method.as_str());
         let transcripts = transcripts(self, method, challenge.as_deref());
         Ok(ReadEvidence { evidence, challenge, transcripts })
     }
@@ -140,12 +140,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_sent_is_no_evidence_and_still_has_transcripts() {
+    fn nothing_sent_is_no_evidence_and_still_has_a_transcript() {
         let read = request(DeviceEvidence { platform: "ios".into(), ..DeviceEvidence::default() }).evidence();
         let read = read.expect("readable");
         assert_eq!((read.evidence, read.challenge), (None, None));
         let formats: Vec<_> = read.transcripts.iter().map(|transcript| transcript.format).collect();
-        assert_eq!(formats, ["ens-v1", "ens-v3", "ens-v4"]);
+        assert_eq!(formats, ["ens-v4"]);
     }
 
     #[test]

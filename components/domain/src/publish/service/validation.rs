@@ -11,8 +11,8 @@ use crate::validation::{Candidate, CommitSet, Decision, KeyMetadata};
 
 /// What validators let happen.
 pub(super) enum Permit {
-    /// Store it, and note this.
-    Store(Option<CommitSet>),
+    /// Store it, and note this. What was transformed already, if it was.
+    Store(Option<CommitSet>, Option<Transformed>),
     /// Store nothing, and answer as if it was.
     Pretend(Transformed),
 }
@@ -27,15 +27,16 @@ impl Publisher<'_> {
         claims: Option<&Claims>,
     ) -> Result<Permit, PublishError> {
         if !app.validated {
-            return Ok(Permit::Store(None));
+            return Ok(Permit::Store(None, None));
         }
         // What the server refuses itself need not be judged, and costs a health authority no question to anybody.
         let now = self.clock.now();
         let transformed = transform(request, claims, self.settings, now).map_err(PublishError::Transform)?;
         match self.judge(request, app, regions, claims)? {
-            Decision::Accepted(commits) if commits.is_empty() => Ok(Permit::Store(None)),
             Decision::Accepted(commits) => {
-                Ok(Permit::Store(Some(CommitSet { binding: transcript::binding(request), commits })))
+                let noted = |commits| CommitSet { binding: transcript::binding(request), commits };
+                let commits = if commits.is_empty() { None } else { Some(noted(commits)) };
+                Ok(Permit::Store(commits, Some(transformed)))
             }
             Decision::Refused(_) => Err(PublishError::Refused),
             Decision::TryLater(_) => Err(PublishError::TryLater),

@@ -89,10 +89,10 @@ fn fourth_format_is_as_described() {
 #[test]
 fn order_of_keys_and_regions_does_not_matter() {
     let mut sent = usual();
-    let before = transcripts(&sent, "m", None);
+    let before = transcripts(&sent, Some("m"), None);
     sent.keys.reverse();
     sent.regions.reverse();
-    assert_eq!(transcripts(&sent, "m", None), before);
+    assert_eq!(transcripts(&sent, Some("m"), None), before);
     assert_eq!(before.iter().map(|transcript| transcript.format).collect::<Vec<_>>(), [ENS_V1, ENS_V3, ENS_V4]);
 }
 
@@ -149,7 +149,7 @@ fn requests_that_a_format_cannot_express_have_no_transcript_of_it() {
     let formats = |change: fn(&mut PublishRequest<'static>)| {
         let mut sent = usual();
         change(&mut sent);
-        transcripts(&sent, "m", None).iter().map(|transcript| transcript.format).collect::<Vec<_>>()
+        transcripts(&sent, Some("m"), None).iter().map(|transcript| transcript.format).collect::<Vec<_>>()
     };
     let without_v4 = [ENS_V1, ENS_V3];
     assert_eq!(formats(|sent| sent.keys[0].key = Cow::Borrowed("AAAA")), without_v4);
@@ -163,4 +163,15 @@ fn requests_that_a_format_cannot_express_have_no_transcript_of_it() {
     assert_eq!(formats(|sent| sent.health_authority_id = Cow::Borrowed("a|b")), without_v3);
     assert_eq!(formats(|sent| sent.regions.push(Cow::Borrowed("A,B"))), without_v3);
     assert_eq!(formats(|sent| sent.keys[0].key = Cow::Borrowed("AAAA.1.2.3,BBBB")), [ENS_V1]);
+}
+
+#[test]
+fn without_evidence_there_is_one_transcript_whatever_the_keys_are() {
+    let formats = |request: &PublishRequest<'_>| {
+        transcripts(request, None, None).iter().map(|transcript| transcript.format).collect::<Vec<_>>()
+    };
+    let mut sent = PublishRequest { keys: vec![RequestKey::default()], ..PublishRequest::default() };
+    assert_eq!(formats(&sent), [ENS_V1], "an empty key is not 16 bytes");
+    sent.keys[0].key = "AAAAAAAAAAAAAAAAAAAAAA==".into();
+    assert_eq!(formats(&sent), [ENS_V4]);
 }
