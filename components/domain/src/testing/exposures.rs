@@ -190,11 +190,14 @@ impl State {
     }
 }
 
+/// Which submission it was.
+type Binding = [u8; 32];
+
 /// What validators had noted: the name of the validator is the first part of each key, the binding comes last.
 #[derive(Clone, Debug, Default)]
 struct Commits {
-    used: BTreeMap<(String, String, [u8; 32]), [u8; 32]>,
-    keys: BTreeMap<(String, String, Vec<u8>), (AttestedKey, [u8; 32])>,
+    used: BTreeMap<(String, String, [u8; 32]), Binding>,
+    keys: BTreeMap<(String, String, Vec<u8>), (AttestedKey, Binding)>,
 }
 
 impl Commits {
@@ -206,7 +209,7 @@ impl Commits {
         Ok(())
     }
 
-    fn note_one(&mut self, app: &str, commit: &ValidatorCommit, binding: [u8; 32]) -> Result<(), PortError> {
+    fn note_one(&mut self, app: &str, commit: &ValidatorCommit, binding: Binding) -> Result<(), PortError> {
         let ValidatorCommit { validator, commit } = commit;
         let fresh = match commit {
             Commit::ClaimOnce { space, digest, expires_at: _ } => {

@@ -67,6 +67,6 @@ fn device_check_asks_apple_and_then_accepts() {
     };
     let Outcome::Accept(acceptance) = hear(200) else { panic!("not accepted") };
     assert_eq!(acceptance.score, Score::try_from(5).unwrap());
-    let refused = rejected(hear(401));
+    let refused = rejected(hear(401)).expect_err("refused");
     assert_eq!((refused.code, refused.retryable), ("upstream-auth", true), "the operator can mend it");
 }
