@@ -26,15 +26,10 @@ pub fn seal(
     if rotate(store, roots, settings, now, random, &rows)? {
         rows = store.revision_keys()?;
     }
-    let effective = rows.iter().rfind(|row| row.wrapped.is_some()).map(|row| Ok((row.id, roots.unwrap(row)?)));
-    match effective.transpose()? {
-        Some((id, Some(key))) => {
-            let data = key.seal(REVISION_TOKEN_CONTEXT, plaintext, random)?;
-            Ok(Sealed { key_id: id.to_string(), data })
-        }
-        // Another instance destroyed it meanwhile.
-        Some((_, None)) | None => Err(PortError::Unavailable),
-    }
+    // Another instance may have destroyed it meanwhile.
+    let effective = rows.iter().rfind(|row| row.wrapped.is_some()).ok_or(PortError::Unavailable)?;
+    let key = roots.unwrap(effective)?.ok_or(PortError::Unavailable)?;
+    Ok(Sealed { key_id: effective.id.to_string(), data: key.seal(REVISION_TOKEN_CONTEXT, plaintext, random)? })
 }
 
 /// Decrypts. `None` when the key is not known or destroyed, or the data was not sealed under it.
