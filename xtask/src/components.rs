@@ -13,6 +13,11 @@ pub(crate) const NAMES: [&str; 4] = ["publish", "verification", "export", "purge
 /// The validators that ship, in `target/components/validators`.
 pub(crate) const VALIDATORS: [&str; 5] = ["app-attest", "device-check", "play-integrity", "android-key", "safetynet"];
 
+/// What stands in for the host in Spin, in `target/components/spin`. The package of `storage-adapter` is
+/// `tocsin-spin-storage-adapter`.
+pub(crate) const SPIN_ADAPTERS: [&str; 5] =
+    ["storage-adapter", "keys-adapter", "signature-adapter", "files-adapter", "settings-adapter"];
+
 /// Components that only tests run, in `target/components/test`: neither `build` nor `dist` knows them.
 pub(crate) const TEST_NAMES: [&str; 2] = ["hostile", "hostile-validator"];
 
