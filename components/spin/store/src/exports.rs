@@ -6,7 +6,7 @@ use crate::rows::Columns;
 use crate::sql::{Row, Sql, Value, values};
 use crate::{Store, id_to_column};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use tocsin_domain::interval::Timestamp;
 use tocsin_domain::ports::PortError;
 use tocsin_domain::ports::exports::{
@@ -188,7 +188,7 @@ impl<S: Sql> Store<S> {
             return Err(PortError::Conflict);
         }
         let mut allocator = Allocator::default();
-        let mut provenances: HashMap<i64, i64> = HashMap::new();
+        let mut provenances: BTreeMap<i64, i64> = BTreeMap::new();
         for PaddingKey { source, key } in padding {
             // A source that is gone was purged after it was read: read again, decide again.
             let source = RowId::new(*source).ok_or(PortError::Conflict)?;

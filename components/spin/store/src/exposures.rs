@@ -5,7 +5,7 @@ use crate::row_id::{Hour, RowId};
 use crate::rows::Columns;
 use crate::sql::{Row, Sql, Value, placeholders, values};
 use crate::{Store, id_to_column};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use tocsin_domain::exposure::{NewExposure, Revision, StoredExposure};
 use tocsin_domain::interval::{IntervalNumber, Timestamp};
 use tocsin_domain::ports::PortError;
@@ -96,7 +96,7 @@ impl<S: Sql> Store<S> {
                 placeholders(revisions.len())
             );
             let ids: Vec<Value> = revisions.iter().map(|revision| Value::from(id_to_column(revision.id))).collect();
-            let mut found = HashMap::new();
+            let mut found = BTreeMap::new();
             for row in self.run(&sql, &ids)? {
                 let mut columns = Columns::of(&row);
                 found.insert(columns.row_id()?.get(), (columns.key()?, columns.number()?));
