@@ -48,14 +48,9 @@ impl SqlError {
     /// From the text of an error, which is all that Spin gives. SQLite's own words for what may pass are known; anything
     /// else is a failure.
     pub fn from_text(text: String) -> Self {
-        const PASSING: [&str; 5] = [
-            "database is locked",
-            "database table is locked",
-            "disk is full",
-            "disk I/O error",
-            "unable to open database",
-        ];
-        if PASSING.iter().any(|words| text.contains(words)) { Self::Unavailable } else { Self::Failed(text) }
+        const PASSING: [&str; 4] = ["is locked", "is full", "disk i/o error", "unable to open"];
+        let words = text.to_lowercase();
+        if PASSING.iter().any(|passing| words.contains(passing)) { Self::Unavailable } else { Self::Failed(text) }
     }
 }
 
@@ -146,7 +141,9 @@ mod tests {
     fn only_what_may_pass_is_unavailable() {
         let check = |text: &str, expected| assert_eq!(SqlError::from_text(text.to_owned()), expected, "{text}");
         check("database is locked", SqlError::Unavailable);
-        check("Error code 13: database or disk is full", SqlError::Unavailable);
+        check("Error code 5: The database file is locked", SqlError::Unavailable);
+        check("database or disk is full", SqlError::Unavailable);
+        check("Unable to open the database file", SqlError::Unavailable);
         check("disk I/O error: Error code 522", SqlError::Unavailable);
         let failed = "no such table: exposure";
         check(failed, SqlError::Failed(failed.to_owned()));
