@@ -13,15 +13,16 @@ pub(crate) const NAMES: [&str; 4] = ["publish", "verification", "export", "purge
 /// The validators that ship, in `target/components/validators`.
 pub(crate) const VALIDATORS: [&str; 5] = ["app-attest", "device-check", "play-integrity", "android-key", "safetynet"];
 
-/// What stands in for the host in Spin, in `target/components/spin`. The package of `spin-storage-adapter` is
+/// What stands in for the host in Spin, and serves its files there, in `target/components/spin`. The package of `spin-storage-adapter` is
 /// `tocsin-spin-storage-adapter`, its file `storage-adapter.wasm`.
-pub(crate) const SPIN_ADAPTERS: [&str; 6] = [
+pub(crate) const SPIN: [&str; 7] = [
     "spin-storage-adapter",
     "spin-keys-adapter",
     "spin-signature-adapter",
     "spin-files-adapter",
     "spin-settings-adapter",
     "spin-types-adapter",
+    "spin-files-route",
 ];
 
 /// Components that only tests run, in `target/components/test`: neither `build` nor `dist` knows them.
@@ -35,14 +36,14 @@ pub(crate) const FOLDER_VARIABLE: &str = "TOCSIN_COMPONENTS_DIR";
 
 /// Builds all components into `target/components`.
 pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
-    let all: Vec<&str> = NAMES.into_iter().chain(VALIDATORS).chain(SPIN_ADAPTERS).collect();
+    let all: Vec<&str> = NAMES.into_iter().chain(VALIDATORS).chain(SPIN).collect();
     build_some(&all, workspace, steps)?;
     collect_shipped(workspace)
 }
 
 /// As [`build`], and those that only tests run.
 pub(crate) fn build_with_tests(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
-    let all: Vec<&str> = NAMES.into_iter().chain(VALIDATORS).chain(SPIN_ADAPTERS).chain(TEST_NAMES).collect();
+    let all: Vec<&str> = NAMES.into_iter().chain(VALIDATORS).chain(SPIN).chain(TEST_NAMES).collect();
     build_some(&all, workspace, steps)?;
     collect_shipped(workspace)?;
     collect(&TEST_NAMES, &workspace.components().join("test"), workspace)
@@ -76,7 +77,7 @@ pub(crate) fn cargo(workspace: &Workspace, rustc: &WasmRustc) -> Command {
 fn collect_shipped(workspace: &Workspace) -> Result<(), Failure> {
     collect(&NAMES, &workspace.components(), workspace)?;
     collect(&VALIDATORS, &workspace.components().join("validators"), workspace)?;
-    collect(&SPIN_ADAPTERS, &workspace.components().join("spin"), workspace)
+    collect(&SPIN, &workspace.components().join("spin"), workspace)
 }
 
 /// Copies what cargo built to the names the host knows, and prints sizes.

@@ -26,6 +26,7 @@ pub mod bindings {
 
 mod convert;
 mod database;
+pub mod files;
 pub mod settings;
 mod system;
 mod variables;
