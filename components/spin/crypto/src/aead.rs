@@ -52,7 +52,8 @@ pub(crate) mod tests {
         (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
     }
 
-    /// Test cases 13 and 14 of "The Galois/Counter Mode of Operation" (McGrew and Viega, 2005): key, nonce and text of zeros.
+    /// Test cases 13 and 14 of "The Galois/Counter Mode of Operation" (McGrew and Viega, 2005): key, nonce and text of
+    /// zeros.
     #[test]
     fn known_answers_of_the_specification() {
         let key = AesKey::new(&[0; KEY_BYTES]);

@@ -32,7 +32,7 @@ impl<S: Sql> AuthorizedApps for Store<S> {
 
 impl<S: Sql> HealthAuthorities for Store<S> {
     fn find_health_authority(&self, issuer: &str) -> Result<Option<HealthAuthority>, PortError> {
-        // One statement: the keys are those of the authority that was read. An authority without keys has one row, of nulls.
+        // One statement: the keys are those of the authority that was read. An authority without keys has one row.
         let rows = self.run(
             "SELECT a.id, a.issuer, a.audience, a.name, a.statistics_enabled,
                 k.version IS NOT NULL, k.version, k.from_at, k.thru_at, k.public_key

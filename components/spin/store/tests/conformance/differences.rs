@@ -113,7 +113,8 @@ fn instances_that_start_at_once_on_an_empty_database_make_one_schema() {
 fn instance_that_ends_inside_a_transaction_leaves_nothing_and_blocks_nobody() {
     let (store, _folder) = open();
     let ending = store.connection();
-    ending.execute_batch("BEGIN IMMEDIATE; DELETE FROM provenance; INSERT INTO export_config VALUES (9, '', '', 1, '', '[]', '[]', 0, 0, '[]', NULL, 0, NULL);").expect("begun");
+    let work = "BEGIN IMMEDIATE; INSERT INTO export_config VALUES (9, 'b', 'r', 60, 'US', '[]', '[]', 0, 0, '[]', NULL, 0, NULL)";
+    ending.execute_batch(work).expect("begun");
     drop(ending);
     publish(&store, &submission([1], NOON));
     assert_eq!(store.active_configs(at(NOON)), Ok(vec![]));
