@@ -13,6 +13,18 @@ pub(crate) const NAMES: [&str; 4] = ["publish", "verification", "export", "purge
 /// The validators that ship, in `target/components/validators`.
 pub(crate) const VALIDATORS: [&str; 5] = ["app-attest", "device-check", "play-integrity", "android-key", "safetynet"];
 
+/// What stands in for the host in Spin, and serves its files there, in `target/components/spin`. The package of `spin-storage-adapter` is
+/// `tocsin-spin-storage-adapter`, its file `storage-adapter.wasm`.
+pub(crate) const SPIN: [&str; 7] = [
+    "spin-storage-adapter",
+    "spin-keys-adapter",
+    "spin-signature-adapter",
+    "spin-files-adapter",
+    "spin-settings-adapter",
+    "spin-types-adapter",
+    "spin-files-route",
+];
+
 /// Components that only tests run, in `target/components/test`: neither `build` nor `dist` knows them.
 pub(crate) const TEST_NAMES: [&str; 2] = ["hostile", "hostile-validator"];
 
@@ -24,14 +36,14 @@ pub(crate) const FOLDER_VARIABLE: &str = "TOCSIN_COMPONENTS_DIR";
 
 /// Builds all components into `target/components`.
 pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
-    let all: Vec<&str> = NAMES.into_iter().chain(VALIDATORS).collect();
+    let all: Vec<&str> = NAMES.into_iter().chain(VALIDATORS).chain(SPIN).collect();
     build_some(&all, workspace, steps)?;
     collect_shipped(workspace)
 }
 
 /// As [`build`], and those that only tests run.
 pub(crate) fn build_with_tests(workspace: &Workspace, steps: &mut Steps) -> Result<(), Failure> {
-    let all: Vec<&str> = NAMES.into_iter().chain(VALIDATORS).chain(TEST_NAMES).collect();
+    let all: Vec<&str> = NAMES.into_iter().chain(VALIDATORS).chain(SPIN).chain(TEST_NAMES).collect();
     build_some(&all, workspace, steps)?;
     collect_shipped(workspace)?;
     collect(&TEST_NAMES, &workspace.components().join("test"), workspace)
@@ -64,7 +76,8 @@ pub(crate) fn cargo(workspace: &Workspace, rustc: &WasmRustc) -> Command {
 
 fn collect_shipped(workspace: &Workspace) -> Result<(), Failure> {
     collect(&NAMES, &workspace.components(), workspace)?;
-    collect(&VALIDATORS, &workspace.components().join("validators"), workspace)
+    collect(&VALIDATORS, &workspace.components().join("validators"), workspace)?;
+    collect(&SPIN, &workspace.components().join("spin"), workspace)
 }
 
 /// Copies what cargo built to the names the host knows, and prints sizes.
@@ -79,7 +92,7 @@ fn collect(names: &[&str], folder: &Path, workspace: &Workspace) -> Result<(), F
                 format!("make sure that {} is a cdylib", package(name)),
             )
         })?;
-        let file = folder.join(format!("{name}.wasm"));
+        let file = folder.join(format!("{}.wasm", name.strip_prefix("spin-").unwrap_or(name)));
         let changed = std::fs::read(&file).ok().as_ref() != Some(&content);
         // An unchanged file keeps its time, so that a build that embeds it has nothing to do.
         if changed {

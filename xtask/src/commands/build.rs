@@ -6,8 +6,8 @@ use crate::steps::Steps;
 use crate::workspace::{HOST_PACKAGES, Workspace};
 
 pub(crate) const HELP: &str = "\
-Components go to target/components/{publish,verification,export,purge}.wasm and target/components/validators/*.wasm, the
-host to target/release/tocsin.
+Components go to target/components/{publish,verification,export,purge}.wasm, target/components/validators/*.wasm and, for
+Spin, target/components/spin/*.wasm, the host to target/release/tocsin.
 
 Examples:
   cargo xtask build
