@@ -14,6 +14,7 @@ use tocsin_tests::conformance::{
 };
 use tocsin_tests::harness::process::{ServerProcess, tocsin_ok};
 use tocsin_tests::harness::server::{NOON, TestServer};
+use tocsin_tests::spin::{Resources, SpinApp, SpinServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What Tocsin has: everything.
@@ -97,6 +98,20 @@ async fn every_case_passes_at_any_time_of_day() {
         server.clock.set(Timestamp::from_unix(time));
         check(name, &conformance::run(&cases, &state, &target, &selection(Some(Need::Fresh))).await);
     }
+}
+
+/// The very same component files, with Spin's adapters in the place of the host, over the database that the host prepared.
+#[tokio::test(flavor = "multi_thread")]
+async fn composed_for_spin_every_case_passes() {
+    let (state, cases) = suite();
+    let mut host = start(&state).await;
+    host.stop().await;
+    let settings = serde_json::json!({ "publish": { "enable_v1alpha1": true } });
+    let app = SpinApp::new(Resources::of_data_folder(host.folder(), &settings), host.clock.clone());
+    let server = SpinServer::start(app).await;
+    let now = || host.clock.now().unix();
+    let target = Target { address: server.address, prefix: String::new(), now: &now };
+    check("composed for Spin", &conformance::run(&cases, &state, &target, &selection(None)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
