@@ -5,6 +5,7 @@
     expect(unsafe_code, reason = "only in what the bindings generate, at the component boundary")
 )]
 
+use tocsin_domain::ports::authorized_apps::AuthorizedApps;
 use tocsin_domain::ports::settings::Settings;
 use tocsin_domain::publish::request::{ApiVersion, MAX_BODY_BYTES};
 use tocsin_domain::publish::response::{API_VERSION_HEADER, CONTENT_TYPE_HEADER, PublishResponse, api_version};
@@ -94,6 +95,8 @@ impl wasip2::exports::http::incoming_handler::Guest for Component {
             "/v1/publish" => Some(ApiVersion::V1),
             "/" if settings.enable_v1alpha1 => Some(ApiVersion::V1Alpha1),
             "/v1/stats" => None,
+            // Tocsin's own host answers this itself.
+            "/health" => return respond_health(out),
             _ => return http::respond_not_found(out),
         };
         let content_type = http::header(&request, "content-type");
@@ -112,6 +115,15 @@ impl wasip2::exports::http::incoming_handler::Guest for Component {
         };
         http::respond(out, &http::Response { status, headers: &headers, body: &body });
     }
+}
+
+/// 200 while the store answers.
+fn respond_health(out: ResponseOutparam) {
+    let (status, body): (u16, &[u8]) = match Host.find_app("") {
+        Ok(_) => (200, br#"{"status":"ok"}"#),
+        Err(_) => (500, b"Internal Server Error\n"),
+    };
+    http::respond(out, &http::Response { status, headers: &[CONTENT_TYPE_HEADER], body });
 }
 
 #[cfg(target_family = "wasm")]

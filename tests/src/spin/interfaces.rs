@@ -97,7 +97,7 @@ impl sqlite::HostConnection for InstanceState {
         let open = self.table.get(&connection).map_err(|_| sqlite::Error::InvalidConnection)?;
         let connection = open.0.lock().map_err(|_| sqlite::Error::InvalidConnection)?;
         let mut statement = connection.prepare_cached(&statement).map_err(sqlite_error)?;
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let parameters = parameters.into_iter().map(|value| match value {
             sqlite::Value::Integer(number) => Column::Integer(number),
             sqlite::Value::Real(number) => Column::Real(number),

@@ -110,7 +110,7 @@ impl SpinApp {
     /// The component of a route.
     fn route(path: &str) -> Option<&'static str> {
         match path {
-            "/" | "/v1/publish" | "/v1/stats" => Some("publish"),
+            "/" | "/health" | "/v1/publish" | "/v1/stats" => Some("publish"),
             "/create-batches" | "/do-work" => Some("export"),
             "/cleanup-exposure" | "/cleanup-export" => Some("purge"),
             path if path.starts_with("/exports/") => Some("files"),
