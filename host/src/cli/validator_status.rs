@@ -61,7 +61,7 @@ fn text(status: &ValidatorsStatus) -> String {
     }
     for AppStatus { app, validators, observe, decisions } in apps {
         let DecisionCounts { accepted, refused, try_later, pretended, not_observed: _ } = decisions;
-        let names = validators.join(", ");
+        let names = if validators.is_empty() { "nobody is asked".to_owned() } else { validators.join(", ") };
         let observed = if observe.is_empty() { String::new() } else { format!(", observed by {}", observe.join(", ")) };
         text.push_str(&format!(
             "\napp {app} ({names}{observed}): {} accepted, {} refused, {} later, {} pretended",
@@ -82,4 +82,49 @@ fn text(status: &ValidatorsStatus) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_validators_did_is_a_table_with_reasons_and_warnings_below() {
+        let counts = ValidatorCounts {
+            accepted: 3,
+            refused: [("stale".to_owned(), 1)].into(),
+            compute_microseconds: 200,
+            ..ValidatorCounts::default()
+        };
+        let status = ValidatorsStatus {
+            validators: vec![ValidatorStatus {
+                name: "acme".to_owned(),
+                identity: "acme 1.0".to_owned(),
+                digest: "0011223344556677".to_owned(),
+                file: Some("acme.wasm".to_owned()),
+                error: Some("it is no component".to_owned()),
+                counts,
+            }],
+            apps: vec![AppStatus {
+                app: "org.example.app".to_owned(),
+                validators: vec![],
+                observe: vec!["acme".to_owned()],
+                decisions: DecisionCounts { accepted: 4, ..DecisionCounts::default() },
+            }],
+            revocation: Some(RevocationStatus { fetched_at_unix: None, revoked: 0, is_fresh: false }),
+        };
+        let text = text(&status);
+        for part in [
+            "acme       acme 1.0  0011223344556677         3        1      0       0         50",
+            "acme refused 1 with stale",
+            "warning: the changed file of acme is not in use: it is no component",
+            "app org.example.app (nobody is asked, observed by acme): 4 accepted, 0 refused, 0 later, 0 pretended",
+            "revoked certificates: 0, never fetched",
+            "warning: the list of revoked certificates",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in\n{text}");
+        }
+        let none = ValidatorsStatus { validators: vec![], apps: vec![], revocation: None };
+        assert!(super::text(&none).contains("docs/validators.md"));
+    }
 }
