@@ -1,4 +1,4 @@
-//! The publish component: `tocsin:component/publisher`, and `/v1/publish` over `wasi:http`.
+//! The publish component: `tocsin:component/publisher`, and its routes over `wasi:http`.
 
 #![cfg_attr(
     target_family = "wasm",

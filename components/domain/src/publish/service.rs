@@ -109,13 +109,7 @@ impl Publisher<'_> {
         let app = self.authorized_app(&request.health_authority_id)?;
         let regions = self.regions(request, &app)?;
         let claims = self.claims(request, &app)?;
-        let (commits, mut transformed) = match self.permit(request, &app, &regions, claims.as_ref())? {
-            Permit::Store(commits, transformed) => (commits, transformed),
-            Permit::Pretend(transformed) => {
-                let inserted = transformed.keys.len();
-                return Ok(success(transformed, inserted, None));
-            }
-        };
+        let Permit { commits, mut transformed, pretend } = self.permit(request, &app, &regions, claims.as_ref())?;
         let token = RevisionToken::read(&request.revision_token, self.sealing).map_err(PublishError::Port)?;
         let policy = self.revision_policy(&app);
         let mut submission = Submission {
@@ -140,10 +134,10 @@ impl Publisher<'_> {
             let uploaded = now.truncate(i64::try_from(self.settings.truncate_window_seconds).unwrap_or(i64::MAX));
             let count =
                 |inserted, revised| PublishStatistics::new(uploaded, platform, transformed.ages, inserted, revised);
-            match self.store(&transformed, &token, policy, &mut submission, count) {
+            match self.store(&transformed, &token, policy, &mut submission, count, pretend) {
                 Ok(decision) => {
                     let entries = token.succeed(&decision.token_entries, oldest_end(self.settings, now));
-                    // The keys are stored. A phone without a token can still read its answer.
+                    // The keys are stored, or are to seem so. A phone without a token can still read its answer.
                     let sealed = revision_token::seal(&entries, self.settings.revision_token_min_entries, self.sealing);
                     return Ok(success(transformed, decision.inserted, sealed.ok().flatten()));
                 }
@@ -203,7 +197,7 @@ impl Publisher<'_> {
         }
     }
 
-    /// Decides and stores, all or nothing.
+    /// Decides and stores, all or nothing; or only decides, to `pretend`.
     fn store(
         &self,
         transformed: &Transformed,
@@ -211,6 +205,7 @@ impl Publisher<'_> {
         policy: RevisionPolicy,
         submission: &mut Submission,
         count: impl FnOnce(usize, usize) -> PublishStatistics,
+        pretend: bool,
     ) -> Result<Stored, StoreError> {
         if transformed.keys.is_empty() {
             return Ok(Stored::default());
@@ -223,7 +218,8 @@ impl Publisher<'_> {
         // What goes into the token counts, and that is also a key that is not stored because it is negative and unknown.
         let counts = submission.health_authority.is_some() && !token_entries.is_empty();
         submission.statistics = counts.then(|| count(inserted, revisions.len()));
-        if !inserts.is_empty() || !revisions.is_empty() || counts || submission.commits.is_some() {
+        let changes = !inserts.is_empty() || !revisions.is_empty() || counts || submission.commits.is_some();
+        if changes && !pretend {
             submission.inserts = inserts;
             submission.revisions = revisions;
             self.exposures.insert_and_revise(submission).map_err(StoreError::Port)?;

@@ -67,7 +67,7 @@ impl<S: Sql> Store<S> {
                     &values![validator, space, digest.as_slice(), binding, *expires_at],
                 )?,
                 Commit::AdvanceCounter { key_id, expected, next } => self.run(
-                    "UPDATE device_key SET counter = ?4, binding = ?5, used_at = ?6
+                    "UPDATE device_key SET counter = ?4, binding = ?5, used_at = max(used_at, ?6)
                      WHERE validator = ?1 AND app = ?2 AND key_id = ?3 AND counter = ?7",
                     &values![validator, app, key_id.as_slice(), *next, binding, uploaded_at(submission), *expected],
                 )?,

@@ -95,6 +95,15 @@ pub(crate) fn of_many_at_once_one_uses_a_value(store: &impl Store) {
     assert_eq!((1..=16).filter(|number| is_stored(store, *number)).count(), 1);
 }
 
+/// A submission that changes no key has no time of its own; the device key must not seem long unused by it.
+pub(crate) fn use_without_keys_does_not_age_a_device_key(store: &impl Store) {
+    assert_eq!(store.insert_and_revise(&noting(1, 1, &[("v", device_key(1))])), Ok(()));
+    let unchanged = Submission { inserts: Vec::new(), ..noting(2, 2, &[("v", step(1, 0, 1))]) };
+    assert_eq!(store.insert_and_revise(&unchanged), Ok(()));
+    store.purge_exposures(at(NOON)).expect("purged");
+    assert_eq!(store.insert_and_revise(&noting(3, 3, &[("v", step(1, 1, 2))])), Ok(()), "the key is still there");
+}
+
 pub(crate) fn what_was_noted_goes_with_the_exposures(store: &impl Store) {
     assert_eq!(store.insert_and_revise(&noting(1, 1, &[("v", claim(1)), ("v", device_key(1))])), Ok(()));
     store.purge_exposures(at(NOON)).expect("purged");

@@ -88,7 +88,7 @@ pub(super) fn note(submission: &Submission, connection: &Connection) -> rusqlite
                 .execute((validator, space, digest.as_slice(), binding, expires_at.unix()))?,
             Commit::AdvanceCounter { key_id, expected, next } => connection
                 .prepare_cached(
-                    "UPDATE device_key SET counter = ?4, binding = ?5, used_at = ?6
+                    "UPDATE device_key SET counter = ?4, binding = ?5, used_at = max(used_at, ?6)
                      WHERE validator = ?1 AND app = ?2 AND key_id = ?3 AND counter = ?7",
                 )?
                 .execute((validator, app, key_id, next, binding, uploaded_at(submission), expected))?,

@@ -10,11 +10,14 @@ use crate::publish::transform::{Fate, Transformed, key_fates, transform};
 use crate::validation::{Candidate, CommitSet, Decision, KeyMetadata};
 
 /// What validators let happen.
-pub(super) enum Permit {
-    /// Store it, and note this. What was transformed already, if it was.
-    Store(Option<CommitSet>, Option<Transformed>),
-    /// Store nothing, and answer as if it was.
-    Pretend(Transformed),
+#[derive(Default)]
+pub(super) struct Permit {
+    /// To note with the submission.
+    pub(super) commits: Option<CommitSet>,
+    /// Its keys, if they were looked at already.
+    pub(super) transformed: Option<Transformed>,
+    /// Store nothing, and answer as if it was stored.
+    pub(super) pretend: bool,
 }
 
 impl Publisher<'_> {
@@ -27,7 +30,7 @@ impl Publisher<'_> {
         claims: Option<&Claims>,
     ) -> Result<Permit, PublishError> {
         if !app.validated {
-            return Ok(Permit::Store(None, None));
+            return Ok(Permit::default());
         }
         // What the server refuses itself need not be judged, and costs a health authority no question to anybody.
         let now = self.clock.now();
@@ -36,11 +39,11 @@ impl Publisher<'_> {
             Decision::Accepted(commits) => {
                 let noted = |commits| CommitSet { binding: transcript::binding(request), commits };
                 let commits = if commits.is_empty() { None } else { Some(noted(commits)) };
-                Ok(Permit::Store(commits, Some(transformed)))
+                Ok(Permit { commits, transformed: Some(transformed), pretend: false })
             }
             Decision::Refused(_) => Err(PublishError::Refused),
             Decision::TryLater(_) => Err(PublishError::TryLater),
-            Decision::Pretend(_) => Ok(Permit::Pretend(transformed)),
+            Decision::Pretend(_) => Ok(Permit { commits: None, transformed: Some(transformed), pretend: true }),
         }
     }
 

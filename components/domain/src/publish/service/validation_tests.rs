@@ -78,6 +78,12 @@ fn each_decision_has_its_answer_and_only_acceptance_stores() {
         assert_eq!((answer, body["code"].as_str()), (status, code), "{decision:?}: {body}");
         assert_eq!(body["insertedExposures"].as_u64(), inserted, "{decision:?}: {body}");
         assert_eq!(world.exposures.rows().len(), rows, "{decision:?}");
+        // Without its token a pretended answer could be told from a real one.
+        assert_eq!(
+            body["revisionToken"].as_str().is_some_and(|token| !token.is_empty()),
+            answer == 200,
+            "{decision:?}"
+        );
         assert!(!body.to_string().contains("too-many"), "reasons are for the operator: {body}");
     }
 }

@@ -33,6 +33,7 @@ storage::conformance::conformance_tests!(@each crate::open:
     a_counter_only_moves_from_where_it_was_seen
     revisions_note_too
     of_many_at_once_one_uses_a_value
+    use_without_keys_does_not_age_a_device_key
     what_was_noted_goes_with_the_exposures
     primary_pass_selects_by_time_of_upload_start_inclusive_end_exclusive
     revised_pass_selects_by_time_of_revision
